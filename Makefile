@@ -1,0 +1,41 @@
+# Open Health Exchange. `make help` lists the targets.
+.DEFAULT_GOAL := help
+.PHONY: help run test check bench fmt deny clean release
+
+ARGS ?=
+CARGO ?= cargo
+
+help: ## lists the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: ## shows the main job: demo patients, a simulated provider, a small FHIR server (make run ARGS=--once to end by itself)
+	@tests/needs cc
+	@$(CARGO) run --quiet --locked -p ohx -- demo $(ARGS)
+
+test: ## runs everything: installs PostgreSQL and Redis where they are missing, starts and stops its own
+	@tests/needs cc postgres redis
+	@tests/timed "build tests" $(CARGO) test --workspace --locked --no-run --quiet
+	@tests/timed "build functions" $(CARGO) build --workspace --bins --locked --quiet
+	@tests/timed "run tests" tests/with-services $(CARGO) test --workspace --locked --quiet
+
+check: ## formatting, lints, manifests of what is written
+	@tests/needs cc
+	@$(CARGO) fmt --all -- --check
+	@tests/timed "clippy" $(CARGO) clippy --workspace --all-targets --locked --quiet -- -D warnings
+
+bench: ## measures mapping, starts and idle memory; ratios in one run
+	@tests/needs cc postgres redis
+	@tests/with-services $(CARGO) bench --locked -p ohx-tests
+
+deny: ## licences, bans and sources of the dependencies (installs cargo-deny)
+	@command -v cargo-deny >/dev/null || $(CARGO) install cargo-deny --locked
+	@$(CARGO) deny check bans licenses sources
+
+fmt: ## formats the code
+	@$(CARGO) fmt --all
+
+release: ## builds every function, optimised, into target/release
+	@$(CARGO) build --release --locked --workspace --bins
+
+clean: ## removes what was built
+	@$(CARGO) clean

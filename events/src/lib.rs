@@ -1,0 +1,35 @@
+//! The events that the functions exchange.
+//!
+//! CloudEvents 1.0. `type` is `org.openhealthexchange.<name>.v1`, `source` is `/functions/<function>`, `subject` is
+//! the link's id; the extensions are `syncid`, `priority`, `partitionkey` (the link's id) and `traceparent`. Each type
+//! has a JSON Schema and an example beside this crate's sources; a test holds the Rust types against both. Unknown
+//! fields are tolerated.
+//!
+//! Data that is free of health values is JSON ([`plain`]). Data that holds any is sealed under the link's data key
+//! ([`sealed`]); its schema describes what is inside.
+
+pub mod envelope;
+pub mod http_binding;
+pub mod plain;
+pub mod routes;
+pub mod sealed;
+
+pub use cloudevents::Event;
+pub use envelope::{Envelope, EventError, Priority};
+pub use routes::{Function, subscribers};
+
+/// The event types.
+pub mod types {
+    /// A patient has connected an account: data [`crate::plain::LinkConnected`].
+    pub const LINK_CONNECTED: &str = "org.openhealthexchange.link.connected.v1";
+    /// Something is to be asked of a provider: data [`crate::plain::SyncRequested`].
+    pub const SYNC_REQUESTED: &str = "org.openhealthexchange.sync.requested.v1";
+    /// A part of a provider's answer: sealed [`crate::sealed::FetchedPart`].
+    pub const RECORDS_FETCHED: &str = "org.openhealthexchange.records.fetched.v1";
+    /// The resources of a part: sealed [`crate::sealed::MappedPiece`].
+    pub const RESOURCES_MAPPED: &str = "org.openhealthexchange.resources.mapped.v1";
+    /// What became of them: data [`crate::plain::ResourcesPublished`].
+    pub const RESOURCES_PUBLISHED: &str = "org.openhealthexchange.resources.published.v1";
+    /// Knative's PingSource: time for the nightly run.
+    pub const PING: &str = "dev.knative.sources.ping";
+}

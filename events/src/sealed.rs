@@ -1,0 +1,95 @@
+//! Data with health values: it travels sealed, and these types print as placeholders.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use ohx_domain::{Identifier, Instant, ProviderName, Record, RequestId, RunId};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+/// A part of what a provider answered, in the provider's own words.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct FetchedPart {
+    /// The row of the ledger.
+    pub request: RequestId,
+    /// Which run of it.
+    pub run: RunId,
+    /// Which part of the run, from 0.
+    pub part: u32,
+    /// The provider app.
+    pub provider: ProviderName,
+    /// Which record.
+    pub record: Record,
+    /// A page of the provider's answer, or a piece of one, untouched: numbers keep every digit.
+    pub page: Box<RawValue>,
+}
+
+impl fmt::Debug for FetchedPart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FetchedPart")
+            .field("request", &self.request)
+            .field("part", &self.part)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The resources that a part was mapped to, or a piece of them.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct MappedPiece {
+    /// The row of the ledger.
+    pub request: RequestId,
+    /// Which run of it.
+    pub run: RunId,
+    /// Which part of the run, from 0.
+    pub part: u32,
+    /// Which piece of the part, from 0.
+    pub piece: u32,
+    /// How many pieces the part was cut into.
+    pub pieces: u32,
+    /// Which record.
+    pub record: Record,
+    /// The devices that the observations refer to, by their identifier.
+    pub devices: Vec<MappedResource>,
+    /// The observations.
+    pub observations: Vec<MappedResource>,
+    /// What the mapping left out, by reason.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub skipped: BTreeMap<String, u64>,
+}
+
+impl fmt::Debug for MappedPiece {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MappedPiece")
+            .field("request", &self.request)
+            .field("part", &self.part)
+            .field("piece", &self.piece)
+            .field("observations", &self.observations.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// One FHIR resource on its way to the EHR, with what `publish` has to know without reading it.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct MappedResource {
+    /// What makes it the same resource.
+    pub identifier: Identifier,
+    /// What it says, as a digest: equal digests need no new version at the EHR.
+    pub digest: String,
+    /// The version of the provider's reading: an older one never overwrites a newer one. Absent for devices.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issued: Option<Instant>,
+    /// When it was measured. Absent for devices.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken: Option<Instant>,
+    /// The identifier of the device it was measured with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<Identifier>,
+    /// The resource as JSON text, without `id`; a reference to its device is put in by `publish`.
+    pub resource: Box<RawValue>,
+}
+
+impl fmt::Debug for MappedResource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MappedResource").field("identifier", &self.identifier).finish_non_exhaustive()
+    }
+}

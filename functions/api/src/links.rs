@@ -1,0 +1,179 @@
+//! Provider apps and links.
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::response::IntoResponse;
+use http::StatusCode;
+use ohx_domain::{EhrName, Instant, Link, LinkId, LinkState, PatientReference, ProviderName, PushState};
+use ohx_link::{Links, ticket};
+use ohx_runtime::Problem;
+use ohx_store::LinkFilter;
+use serde::{Deserialize, Serialize};
+
+use crate::{problem, read, store_problem};
+
+/// The days of history that a link brings in where nothing is said.
+const DEFAULT_BACKFILL_DAYS: u32 = 30;
+/// Ten years: as much as any provider keeps.
+const MAX_BACKFILL_DAYS: u32 = 3660;
+
+#[derive(Serialize)]
+pub(crate) struct ShownApp {
+    name: ProviderName,
+    #[serde(rename = "type")]
+    kind: String,
+    /// Where the app's registration at the provider has to point.
+    redirect_uri: String,
+}
+
+/// `GET /api/base/providers/`: the provider apps, and the redirect address to register for each.
+pub(crate) async fn providers(State(links): State<Links>) -> Result<Json<Vec<ShownApp>>, Problem> {
+    let apps = links.parts().store.providers().await.map_err(store_problem)?;
+    let shown = apps.into_iter().map(|app| ShownApp {
+        redirect_uri: links.parts().public(&format!("oauth/callback/{}", app.name)).to_string(),
+        name: app.name,
+        kind: app.kind,
+    });
+    Ok(Json(shown.collect()))
+}
+
+#[derive(Serialize)]
+pub(crate) struct ShownLink {
+    id: LinkId,
+    provider: ProviderName,
+    ehr: EhrName,
+    patient: PatientReference,
+    state: LinkState,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state_reason: Option<String>,
+    backfill_days: u32,
+    scopes: Vec<String>,
+    push: PushState,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    history_start: Option<Instant>,
+    created_at: Instant,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connected_at: Option<Instant>,
+}
+
+impl From<Link> for ShownLink {
+    fn from(link: Link) -> Self {
+        Self {
+            id: link.id,
+            provider: link.provider,
+            ehr: link.ehr,
+            patient: link.patient,
+            state: link.state,
+            state_reason: link.state_reason,
+            backfill_days: link.backfill_days,
+            scopes: link.scopes,
+            push: link.push,
+            history_start: link.history_start,
+            created_at: link.created_at,
+            connected_at: link.connected_at,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewLink {
+    provider: ProviderName,
+    ehr: EhrName,
+    patient: PatientReference,
+    backfill_days: Option<u32>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct CreatedLink {
+    #[serde(flatten)]
+    link: ShownLink,
+    connect_url: String,
+}
+
+/// `POST /api/base/provider-links/`: a pending link, and the address to send the patient to (good for seven days).
+pub(crate) async fn create(State(links): State<Links>, body: Result<Json<NewLink>, axum::extract::rejection::JsonRejection>) -> Result<impl IntoResponse, Problem> {
+    let Json(new) = body.map_err(|e| Problem::new(e.status(), e.body_text()))?;
+    let backfill_days = new.backfill_days.unwrap_or(DEFAULT_BACKFILL_DAYS);
+    if backfill_days > MAX_BACKFILL_DAYS {
+        let detail = format!("backfill_days must be 0 to {MAX_BACKFILL_DAYS}, got {backfill_days}");
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
+    }
+    links.app(&new.provider).await.map_err(problem)?;
+    let parts = links.parts();
+    if parts.store.ehr(&new.ehr).await.map_err(store_problem)?.is_none() {
+        let detail = format!("EHR endpoint {} is not configured: add it with ohx apply", new.ehr);
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
+    }
+    let link = Link {
+        id: LinkId::new(),
+        provider: new.provider,
+        ehr: new.ehr,
+        patient: new.patient,
+        state: LinkState::Pending,
+        state_reason: None,
+        backfill_days,
+        account: None,
+        scopes: Vec::new(),
+        history_start: None,
+        push: PushState::Unknown,
+        data_key: None,
+        created_at: parts.clock.now(),
+        connected_at: None,
+    };
+    parts.store.insert_link(&link).await.map_err(store_problem)?;
+    let connect_url = ticket::connect_address(parts, link.id).await.map_err(store_problem)?.to_string();
+    Ok((StatusCode::CREATED, Json(CreatedLink { link: link.into(), connect_url })))
+}
+
+#[derive(Serialize)]
+pub(crate) struct Address {
+    connect_url: String,
+}
+
+/// `POST /api/base/provider-links/{id}/connect-address/`: a fresh address for a link that needs a consent.
+pub(crate) async fn connect_address(State(links): State<Links>, Path(id): Path<String>) -> Result<Json<Address>, Problem> {
+    let link = links.get(read(&id)?).await.map_err(problem)?;
+    let connect_url = ticket::connect_address(links.parts(), link.id).await.map_err(store_problem)?.to_string();
+    Ok(Json(Address { connect_url }))
+}
+
+/// `GET /api/base/provider-links/{id}/`.
+pub(crate) async fn one(State(links): State<Links>, Path(id): Path<String>) -> Result<Json<ShownLink>, Problem> {
+    let link = links.get(read(&id)?).await.map_err(problem)?;
+    Ok(Json(link.into()))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Listing {
+    provider: Option<String>,
+    patient: Option<String>,
+    state: Option<LinkState>,
+    after: Option<String>,
+    limit: Option<u32>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct LinkPage {
+    links: Vec<ShownLink>,
+    /// Give it as `after` for the next page; absent on the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<LinkId>,
+}
+
+/// `GET /api/base/provider-links/`: by id, so by creation.
+pub(crate) async fn list(State(links): State<Links>, query: Result<Query<Listing>, axum::extract::rejection::QueryRejection>) -> Result<Json<LinkPage>, Problem> {
+    let Query(listing) = query.map_err(|e| Problem::new(StatusCode::BAD_REQUEST, e.body_text()))?;
+    let limit = listing.limit.unwrap_or(100).clamp(1, 1000);
+    let filter = LinkFilter {
+        provider: listing.provider.as_deref().map(read).transpose()?,
+        patient: listing.patient.as_deref().map(read).transpose()?,
+        state: listing.state,
+        after: listing.after.as_deref().map(read).transpose()?,
+        limit,
+    };
+    let found = links.parts().store.links(&filter).await.map_err(store_problem)?;
+    let next = found.last().filter(|_| found.len() == limit as usize).map(|l| l.id);
+    Ok(Json(LinkPage { links: found.into_iter().map(Into::into).collect(), next }))
+}

@@ -1,0 +1,127 @@
+//! `fetch`: from `sync.requested` to `records.fetched`.
+//!
+//! Reads every page that a ledger row asks for, under the app's quota and with a token that is good, and sends each
+//! part on, sealed. When the last page has been read the ledger learns how many parts there are: the row counts as
+//! done once `publish` has acknowledged each of them. An event that comes twice is another run of the same row.
+
+use axum::Router;
+use axum::extract::State;
+use axum::routing::post;
+use ohx_domain::{Instant, LinkState, Request, RunId};
+use ohx_events::envelope::{MAX_SEALED, link_of, plain_data};
+use ohx_events::plain::SyncRequested;
+use ohx_events::sealed::FetchedPart;
+use ohx_events::{Envelope, Event, Priority, types};
+use ohx_link::{LinkError, Links, OpenLink};
+use ohx_providers::{Page, PageToken};
+use ohx_runtime::trace::traceparent;
+use ohx_runtime::{CloudEvent, EventFailure, EventReply};
+
+/// The function's routes: one event at `/`.
+pub fn router(links: Links) -> Router {
+    Router::new().route("/", post(handle)).with_state(links)
+}
+
+async fn handle(State(links): State<Links>, CloudEvent(event): CloudEvent) -> EventReply {
+    let result = fetch(&links, &event).await;
+    EventReply::of("fetch", &event, result)
+}
+
+async fn fetch(links: &Links, event: &Event) -> Result<(), EventFailure> {
+    let asked: SyncRequested = plain_data(event)?;
+    let link = link_of(event)?;
+    let store = &links.parts().store;
+    let known = store.request_by_id(asked.request).await?;
+    match known {
+        None => return Err(EventFailure::reject(format!("request {} is not in the ledger", asked.request))),
+        Some(request) if request.link != link => {
+            let reason = format!("request {} belongs to another link than {link}", asked.request);
+            return Err(EventFailure::reject(reason));
+        }
+        Some(_) => {}
+    }
+    let open = match links.open(link).await {
+        Ok(open) if open.link.state == LinkState::Active => open,
+        Ok(OpenLink { link: dormant, .. }) => {
+            return give_up(links, &asked, &format!("link {link} is {}", dormant.state.as_str())).await;
+        }
+        Err(error @ LinkError::State { .. }) => return give_up(links, &asked, &error.to_string()).await,
+        Err(error) => return Err(error.into()),
+    };
+    let Some(request) = store.begin_fetch(asked.request, links.parts().clock.now()).await? else {
+        tracing::info!(request = %asked.request, "already done");
+        return Ok(());
+    };
+    let result = run(links, &open, &request, Priority::of(event)).await;
+    if let Err(failure) = &result {
+        let now = links.parts().clock.now();
+        match failure {
+            EventFailure::Retry { reason, .. } => store.note(request.id, reason, now).await?,
+            EventFailure::Reject { reason } => store.fail(request.id, reason, now).await?,
+        }
+    }
+    result
+}
+
+/// The link cannot be read any more: the window stays a hole, for when it can. There is nothing to retry, and nothing
+/// is wrong with the event.
+async fn give_up(links: &Links, asked: &SyncRequested, why: &str) -> Result<(), EventFailure> {
+    tracing::info!(request = %asked.request, why, "given up");
+    links.parts().store.fail(asked.request, why, links.parts().clock.now()).await?;
+    Ok(())
+}
+
+async fn run(links: &Links, open: &OpenLink, request: &Request, priority: Priority) -> Result<(), EventFailure> {
+    let parts = links.parts();
+    let (app, provider) = links.app(&open.link.provider).await?;
+    let run = RunId::new();
+    let began = parts.clock.now();
+    let mut until: Option<Instant> = None;
+    let (mut next, mut sent, mut records): (Option<PageToken>, u32, u64) = (None, 0, 0);
+    loop {
+        let page: Page = links
+            .call(open, &app, provider.as_ref(), async |token| {
+                provider.fetch(&app, token, &request.record, &request.query, next.as_ref()).await
+            })
+            .await?;
+        // What changes while pages are read is only certain to be seen from the first page's moment on.
+        until = until.or(Some(page.as_of.unwrap_or(began)));
+        records += page.records;
+        let mut events = Vec::with_capacity(page.parts.len());
+        for body in page.parts {
+            let part = FetchedPart {
+                request: request.id,
+                run,
+                part: sent,
+                provider: open.link.provider.clone(),
+                record: request.record.clone(),
+                page: body.into_inner(),
+            };
+            let envelope = Envelope {
+                id: format!("{run}.{sent}"),
+                event_type: types::RECORDS_FETCHED,
+                source: "fetch",
+                link: open.link.id,
+                sync: Some(request.sync),
+                priority,
+                time: parts.clock.now(),
+                traceparent: traceparent(),
+            };
+            let (event, size) = envelope.sealed(&open.key, &part)?;
+            if size > MAX_SEALED {
+                let reason = format!("one record of {} is {size} bytes sealed; an event carries {MAX_SEALED}", request.record);
+                return Err(EventFailure::reject(reason));
+            }
+            events.push(event);
+            sent += 1;
+        }
+        parts.bus.publish(events).await?;
+        next = page.next;
+        if next.is_none() {
+            break;
+        }
+    }
+    let progress = parts.store.fetched(request.id, run, sent, until, parts.clock.now()).await?;
+    tracing::info!(link = %open.link.id, request = %request.id, record = %request.record, records, parts = sent, ?progress, "fetched");
+    Ok(())
+}

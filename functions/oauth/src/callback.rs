@@ -1,0 +1,145 @@
+//! The end of a consent.
+
+use axum::extract::{Path, Query, State};
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, StatusCode, header};
+use ohx_domain::{Link, LinkId, LinkState, ProviderName};
+use ohx_events::plain::LinkConnected;
+use ohx_events::{Envelope, Priority, types};
+use ohx_link::{LinkError, Links, TokenPair, account_digest, ticket};
+use ohx_providers::{Grant, Remedy};
+use ohx_runtime::trace::traceparent;
+use ohx_store::{Connection, StoreError, TicketKind};
+use secrecy::SecretString;
+use serde::Deserialize;
+use subtle::ConstantTimeEq as _;
+
+use crate::pages::Page;
+use crate::out_of_reach;
+
+const COOKIE: &str = "ohx_state";
+
+/// Where the provider sends the patient back to. It has to be registered with the provider as it is.
+pub(crate) fn redirect_uri(links: &Links, provider: &ProviderName) -> url::Url {
+    links.parts().public(&format!("oauth/callback/{provider}"))
+}
+
+/// Binds a consent to the browser that began it: somebody else's callback address does nothing in this one.
+pub(crate) fn state_cookie(state: &str, secure: bool) -> String {
+    let secure = if secure { "; Secure" } else { "" };
+    format!("{COOKIE}={state}; Path=/; Max-Age=900; HttpOnly; SameSite=Lax{secure}")
+}
+
+fn cookie_matches(headers: &HeaderMap, state: &str) -> bool {
+    headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|v| v.to_str().ok())
+        .flat_map(|v| v.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .any(|(name, value)| name == COOKIE && bool::from(value.as_bytes().ct_eq(state.as_bytes())))
+}
+
+/// What a provider may send back.
+#[derive(Deserialize)]
+pub(crate) struct Returned {
+    state: Option<String>,
+    code: Option<SecretString>,
+}
+
+pub(crate) async fn callback(
+    State(links): State<Links>,
+    Path(provider): Path<String>,
+    Query(returned): Query<Returned>,
+    headers: HeaderMap,
+) -> Response {
+    end(&links, &provider, returned, &headers).await.unwrap_or_else(|page| page).into_response()
+}
+
+async fn end(links: &Links, provider: &str, returned: Returned, headers: &HeaderMap) -> Result<Page, Page> {
+    let stale = || {
+        let text = "This consent has expired, was used already, or began in another browser. Please open the address from your clinic again.";
+        Page::error(StatusCode::BAD_REQUEST, text)
+    };
+    let parts = links.parts();
+    let state = returned.state.ok_or_else(stale)?;
+    if !cookie_matches(headers, &state) {
+        return Err(stale());
+    }
+    let taken = parts.store.take_ticket(&ticket::digest(&state), TicketKind::State, parts.clock.now()).await;
+    let id = taken.map_err(|e| out_of_reach(&LinkError::Store(e)))?.ok_or_else(stale)?;
+    let link = links.get(id).await.map_err(|e| out_of_reach(&e))?;
+    if link.provider.as_str() != provider {
+        return Err(stale());
+    }
+    let Some(code) = returned.code else {
+        tracing::info!(link = %id, "the patient declined");
+        return Err(Page::error(StatusCode::OK, "You did not share anything. To connect after all, open the address from your clinic again."));
+    };
+    let (app, adapter) = links.app(&link.provider).await.map_err(|e| out_of_reach(&e))?;
+    let asked_at = parts.clock.now();
+    let grant = adapter.exchange_code(&app, &code, &redirect_uri(links, &link.provider)).await.map_err(|source| {
+        let again = matches!(source.remedy(), Remedy::Reauthorize | Remedy::Refresh);
+        let page = out_of_reach(&LinkError::Provider { link: id, source });
+        if again { stale() } else { page }
+    })?;
+    connect(links, &link, &grant, asked_at).await.map_err(|error| match error {
+        LinkError::Store(StoreError::Conflict { .. }) => {
+            tracing::warn!(link = %id, "the account is connected for another patient");
+            Page::error(
+                StatusCode::CONFLICT,
+                "This account is already connected for another patient. Please sign in at the provider with your own account, or ask your clinic.",
+            )
+        }
+        error => out_of_reach(&error),
+    })?;
+    let again = link.state == LinkState::ReauthorizationRequired;
+    if let Err(error) = announce(links, &link, again).await {
+        // The tokens are stored: the nightly run finds the link and all that it lacks.
+        tracing::error!(link = %id, error = %error, "link.connected was not sent; the nightly run will begin the sync");
+    }
+    Ok(Page::connected())
+}
+
+async fn connect(links: &Links, link: &Link, grant: &Grant, asked_at: ohx_domain::Instant) -> Result<(), LinkError> {
+    let parts = links.parts();
+    let id: LinkId = link.id;
+    let account = grant.account.clone().ok_or(LinkError::State {
+        link: id,
+        state: link.state,
+        hint: "the provider did not say whose account it is",
+    })?;
+    let seal = |source| LinkError::Seal { of: format!("link {id}"), source };
+    let (key, data_key) = parts.keyring.new_data_key(&id.to_string()).map_err(seal)?;
+    let connection = Connection {
+        account_digest: account_digest(&link.provider, &account),
+        sealed_account: links.seal_account(id, &key, &account)?,
+        account,
+        scopes: grant.scopes.clone(),
+        data_key,
+        sealed_tokens: TokenPair::of(grant).seal(id, &key)?,
+        tokens_expire_at: asked_at + grant.expires_in,
+        at: parts.clock.now(),
+    };
+    parts.store.connect(id, &connection).await?;
+    tracing::info!(link = %id, provider = %link.provider, "connected");
+    Ok(())
+}
+
+async fn announce(links: &Links, link: &Link, again: bool) -> Result<(), LinkError> {
+    let parts = links.parts();
+    let now = parts.clock.now();
+    let envelope = Envelope {
+        id: format!("{}.connected.{}", link.id, now.as_microsecond()),
+        event_type: types::LINK_CONNECTED,
+        source: "oauth",
+        link: link.id,
+        sync: None,
+        priority: Priority::High,
+        time: now,
+        traceparent: traceparent(),
+    };
+    let event = envelope.plain(&LinkConnected { provider: link.provider.clone(), again })?;
+    parts.bus.publish(vec![event]).await?;
+    Ok(())
+}

@@ -1,0 +1,85 @@
+//! Open Health Exchange in one process, and its command line.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line talks to a person")]
+
+mod apply;
+mod demo;
+mod host;
+mod keys;
+mod map;
+mod sandbox;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use ohx_runtime::logs::{self, LogFormat};
+use ohx_runtime::{Settings, outbound, parts};
+
+/// Brings patients' home measurements into a FHIR R5 server: once and only once, and keeps none of them.
+#[derive(Parser)]
+#[command(name = "ohx", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Shows the whole exchange at work, with simulated patients, a simulated provider and a small FHIR server
+    Demo(demo::Demo),
+    /// Runs every function in one process, for real providers and EHRs
+    Serve(serve::Serve),
+    /// Runs only the provider simulator and the small FHIR server
+    Sandbox(sandbox::Sandbox),
+    /// Maps a recorded provider page to a FHIR R5 Bundle on standard output
+    Map(map::Map),
+    /// Puts provider apps and EHR endpoints from a YAML file into the database
+    Apply(apply::Apply),
+    /// Brings the database's schema up to date
+    Migrate,
+    /// Makes keys
+    #[command(subcommand)]
+    Keys(keys::Keys),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let settings = Settings::from_env();
+    let (format, filter) = match &cli.command {
+        Command::Serve(_) => (LogFormat::Json, "info"),
+        Command::Demo(_) => (LogFormat::Text, "error"),
+        _ => (LogFormat::Text, "warn"),
+    };
+    logs::init(settings.text("RUST_LOG").or(Some(filter)), format);
+    outbound::install_tls();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error.into()),
+    };
+    match runtime.block_on(run(cli.command, settings)) {
+        Ok(code) => code,
+        Err(error) => fail(&error),
+    }
+}
+
+async fn run(command: Command, settings: Settings) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Demo(demo) => return demo.run().await,
+        Command::Serve(serve) => serve.run(settings).await?,
+        Command::Sandbox(sandbox) => sandbox.run().await?,
+        Command::Map(map) => return Ok(map.run()),
+        Command::Apply(apply) => apply.run(&settings).await?,
+        Command::Migrate => {
+            parts::store(&settings).await?.migrate().await?;
+            println!("The database is up to date.");
+        }
+        Command::Keys(keys) => keys.run(),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// One line: what was to be done, and the chain of causes.
+fn fail(error: &anyhow::Error) -> ExitCode {
+    eprintln!("ohx: {error:#}");
+    ExitCode::from(2)
+}

@@ -1,0 +1,82 @@
+//! When to try again.
+
+use std::time::Duration;
+
+use rand::RngExt as _;
+
+use crate::Verdict;
+
+/// Exponential backoff with jitter, and an end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetryPolicy {
+    /// The first wait.
+    pub base: Duration,
+    /// The longest wait.
+    pub cap: Duration,
+    /// After how many attempts an event becomes a dead letter.
+    pub attempts: u32,
+}
+
+impl Default for RetryPolicy {
+    /// One second, doubling to at most five minutes, twelve attempts: about half an hour of trying.
+    fn default() -> Self {
+        Self { base: Duration::from_secs(1), cap: Duration::from_secs(300), attempts: 12 }
+    }
+}
+
+impl RetryPolicy {
+    /// How long to wait after the `attempt`-th attempt (from 1) has failed: what the function asked for, if it did
+    /// (up to one hour), else a random time between half and all of `base * 2^(attempt - 1)`; `None` when it was the last.
+    pub fn wait(&self, attempt: u32, asked: Option<Duration>) -> Option<Duration> {
+        if attempt >= self.attempts {
+            return None;
+        }
+        let full =
+            self.base.saturating_mul(2_u32.saturating_pow(attempt.saturating_sub(1).min(20))).min(self.cap);
+        let jittered = full.mul_f64(rand::rng().random_range(0.5..=1.0));
+        Some(
+            asked.map_or(jittered, |asked| asked.min(Duration::from_secs(3600)).max(jittered.min(self.base))),
+        )
+    }
+}
+
+/// What is to become of an event after an attempt to deliver it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Next {
+    /// Nothing: it is done.
+    Done,
+    /// Another attempt, after this wait.
+    Again(Duration),
+    /// A dead letter, for this reason.
+    Bury(String),
+}
+
+impl RetryPolicy {
+    /// What follows from `verdict`, the outcome of the `attempt`-th attempt (from 1).
+    pub fn next(&self, attempt: u32, verdict: Verdict) -> Next {
+        match verdict {
+            Verdict::Done => Next::Done,
+            Verdict::Reject { reason } => Next::Bury(reason),
+            Verdict::Retry { after, reason } => {
+                self.wait(attempt, after).map_or(Next::Bury(reason), Next::Again)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_to_the_cap_and_end() {
+        let policy = RetryPolicy { base: Duration::from_secs(1), cap: Duration::from_secs(10), attempts: 6 };
+        for attempt in 1..6 {
+            let wait = policy.wait(attempt, None).unwrap().as_secs_f64();
+            let full = 2_f64.powi(attempt as i32 - 1).min(10.0);
+            assert!((full / 2.0..=full).contains(&wait), "{attempt}: {wait}");
+        }
+        assert_eq!(policy.wait(6, None), None);
+        assert_eq!(policy.wait(1, Some(Duration::from_secs(60))), Some(Duration::from_secs(60)));
+    }
+}

@@ -1,0 +1,184 @@
+//! Names and ids: distinct types, so that one is never passed for another.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// A text that is not an id or name of the expected shape.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("{what} must be {expected}, got {got:?}")]
+pub struct InvalidId {
+    what: &'static str,
+    expected: &'static str,
+    got: String,
+}
+
+fn short(text: &str) -> String {
+    text.chars().take(80).collect()
+}
+
+macro_rules! uuid_id {
+    ($(#[$doc:meta])* $name:ident, $what:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(Uuid);
+
+        impl $name {
+            /// A fresh id (UUID version 7: sorts by the moment it was made).
+            pub fn new() -> Self {
+                Self(Uuid::now_v7())
+            }
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self::new()
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidId;
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                Uuid::parse_str(text).map(Self).map_err(|_| InvalidId {
+                    what: $what,
+                    expected: "a UUID",
+                    got: short(text),
+                })
+            }
+        }
+    };
+}
+
+uuid_id!(
+    /// One patient's connection to one provider account, for one EHR.
+    LinkId, "a link id");
+uuid_id!(
+    /// One act of synchronising: what a person or a notification asked for, however many windows it takes.
+    SyncId, "a sync id");
+uuid_id!(
+    /// One window (or one "what changed since") of one record, asked of one link: a row of the ledger.
+    RequestId, "a request id");
+uuid_id!(
+    /// One execution of a request by `fetch`. Parts are counted per run, because two runs may cut differently.
+    RunId, "a run id");
+
+macro_rules! slug {
+    ($(#[$doc:meta])* $name:ident, $what:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// The name as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidId;
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                let ok = (1..=64).contains(&text.len())
+                    && text.starts_with(|c: char| c.is_ascii_lowercase())
+                    && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+                if ok {
+                    Ok(Self(text.to_owned()))
+                } else {
+                    Err(InvalidId {
+                        what: $what,
+                        expected: "1 to 64 lower-case letters, digits and hyphens, beginning with a letter",
+                        got: short(text),
+                    })
+                }
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = InvalidId;
+            fn try_from(text: String) -> Result<Self, Self::Error> {
+                text.parse()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(name: $name) -> String {
+                name.0
+            }
+        }
+    };
+}
+
+slug!(
+    /// The name of a configured provider app, such as `withings`.
+    ProviderName, "a provider name");
+slug!(
+    /// The name of a configured EHR endpoint, such as `main-clinic`.
+    EhrName, "an EHR name");
+slug!(
+    /// One kind of thing a provider can be asked for, in the provider's own words, such as `getmeas`.
+    Record, "a record");
+
+/// A FHIR reference to a patient, `Patient/<id>`, with the id rule of FHIR R5 (1 to 64 of `[A-Za-z0-9.-]`).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct PatientReference(String);
+
+impl PatientReference {
+    /// The reference as FHIR writes it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for PatientReference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for PatientReference {
+    type Err = InvalidId;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let id = text.strip_prefix("Patient/").unwrap_or("");
+        let ok = (1..=64).contains(&id.len())
+            && id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '.');
+        if ok {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidId {
+                what: "a patient reference",
+                expected: "\"Patient/\" and an id of 1 to 64 letters, digits, hyphens and dots",
+                got: short(text),
+            })
+        }
+    }
+}
+
+impl TryFrom<String> for PatientReference {
+    type Error = InvalidId;
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<PatientReference> for String {
+    fn from(patient: PatientReference) -> String {
+        patient.0
+    }
+}

@@ -1,0 +1,28 @@
+//! What Open Health Exchange is about, without any IO.
+//!
+//! The words of the field live here, once: a [`Link`] joins a patient at an EHR to an account at a provider; a
+//! [`Record`] is one kind of thing a provider can be asked for; the ledger counts [`Interval`]s of time; an
+//! [`Identifier`] tells one reading from every other. Everything that touches a socket, a disk or the wall clock
+//! lives in another crate and depends on this one.
+
+mod clock;
+mod config;
+pub mod decimal;
+mod id;
+mod identity;
+mod interval;
+mod ledger;
+mod link;
+mod sensitive;
+
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use config::{EhrAuth, EhrEndpoint, ProviderApp, WriteStrategy};
+pub use id::{EhrName, InvalidId, LinkId, PatientReference, ProviderName, Record, RequestId, RunId, SyncId};
+pub use identity::{Account, AccountPseudonym, Identifier, account_pseudonym, content_digest};
+pub use interval::{Interval, Intervals, ParseIntervalsError};
+pub use ledger::{Counts, Query, Request, RequestState, SyncReason};
+pub use link::{Link, LinkState, PushState};
+pub use sensitive::Sensitive;
+
+/// An instant, to the microsecond at most, as every crate here passes it around.
+pub type Instant = jiff::Timestamp;

@@ -1,0 +1,89 @@
+//! Links: who is connected to what.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Account, EhrName, Instant, LinkId, PatientReference, ProviderName};
+
+/// Where a link stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LinkState {
+    /// Created, the patient has not consented yet.
+    Pending,
+    /// Connected: readings flow.
+    Active,
+    /// The provider no longer accepts our grant: the patient has to consent again.
+    ReauthorizationRequired,
+    /// Ended by the patient or the clinic. Its data key is destroyed.
+    Disconnected,
+}
+
+impl LinkState {
+    /// The state as the stores and the API write it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Active => "active",
+            Self::ReauthorizationRequired => "reauthorization-required",
+            Self::Disconnected => "disconnected",
+        }
+    }
+
+    /// The state a stored text stands for.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Pending, Self::Active, Self::ReauthorizationRequired, Self::Disconnected]
+            .into_iter()
+            .find(|s| s.as_str() == text)
+    }
+}
+
+/// Whether the provider tells us of new data, or we have to ask.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "mode", rename_all = "kebab-case")]
+pub enum PushState {
+    /// Not tried yet.
+    Unknown,
+    /// Subscribed; last seen to be in order at `checked`.
+    Subscribed {
+        /// When the provider last confirmed the subscriptions.
+        checked: Instant,
+    },
+    /// Push could not be registered: the nightly run is what brings new data.
+    Polling {
+        /// Why, for a person; never a health value.
+        reason: String,
+    },
+}
+
+/// One patient's connection to one provider account, for one EHR.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// Its id.
+    pub id: LinkId,
+    /// The provider app it uses.
+    pub provider: ProviderName,
+    /// The EHR its readings go to.
+    pub ehr: EhrName,
+    /// Whose readings they are, at that EHR.
+    pub patient: PatientReference,
+    /// Where it stands.
+    pub state: LinkState,
+    /// Why it stands there, for a person.
+    pub state_reason: Option<String>,
+    /// How many days before connecting are brought in.
+    pub backfill_days: u32,
+    /// The patient's user id at the provider, known once connected.
+    pub account: Option<Account>,
+    /// The scopes that the patient granted, as the provider reported them.
+    pub scopes: Vec<String>,
+    /// The earliest instant this link wants readings of, fixed at the first connection.
+    pub history_start: Option<Instant>,
+    /// Push or poll.
+    pub push: PushState,
+    /// The link's data key, wrapped by the keyring (see `ohx-seal`). Gone once disconnected.
+    pub data_key: Option<Vec<u8>>,
+    /// When it was created.
+    pub created_at: Instant,
+    /// When the patient last consented.
+    pub connected_at: Option<Instant>,
+}

@@ -1,0 +1,68 @@
+//! What can go wrong with an EHR endpoint as a whole.
+
+use std::time::Duration;
+
+use ohx_domain::EhrName;
+
+/// Why an EHR endpoint did not take what it was given.
+///
+/// Every one of them is worth another try, at once or after somebody has acted: what had been written before stays
+/// written, and writing it again changes nothing. What is wrong with a single reading is no error but an
+/// [`Outcome::Rejected`](crate::Outcome::Rejected). Texts name the endpoint and never quote its answer, which may
+/// hold health data.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EhrError {
+    /// No answer, or one that asks for patience (HTTP 408, 409, 429, 5xx).
+    #[error("EHR endpoint {ehr} is not available for {call}: {problem}; trying again later is safe")]
+    Unavailable {
+        /// The endpoint.
+        ehr: EhrName,
+        /// What was asked.
+        call: &'static str,
+        /// The HTTP status, or the kind of transport failure.
+        problem: String,
+        /// How long the server asked to wait (`Retry-After`), if it did.
+        retry_after: Option<Duration>,
+    },
+    /// The endpoint refuses the credentials (401) or what they are used for (403).
+    #[error(
+        "EHR endpoint {ehr} refused {call} with HTTP {status}: check its bearer token, and that it may search, create and \
+         update Observation and Device"
+    )]
+    Unauthorized {
+        /// The endpoint.
+        ehr: EhrName,
+        /// What was asked.
+        call: &'static str,
+        /// 401 or 403.
+        status: u16,
+    },
+    /// What answered is not a FHIR server as it should be: a proxy's HTML page, a wrong base URL, a broken Bundle.
+    #[error("EHR endpoint {ehr} did not answer {call} as a FHIR server does: {problem}")]
+    NotFhir {
+        /// The endpoint.
+        ehr: EhrName,
+        /// What was asked.
+        call: &'static str,
+        /// What is wrong with the answer, never its text.
+        problem: String,
+    },
+    /// A FHIR server that cannot be written to in the configured way.
+    #[error("EHR endpoint {ehr} cannot be used as configured: {problem}")]
+    Unsupported {
+        /// The endpoint.
+        ehr: EhrName,
+        /// What it lacks and what to change.
+        problem: String,
+    },
+}
+
+impl EhrError {
+    /// How long the server asked to wait, if it did.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Unavailable { retry_after, .. } => *retry_after,
+            Self::Unauthorized { .. } | Self::NotFhir { .. } | Self::Unsupported { .. } => None,
+        }
+    }
+}

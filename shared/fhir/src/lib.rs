@@ -1,0 +1,28 @@
+//! The EHR side: a FHIR R5 client that writes without doubling, and typed device resources.
+//!
+//! [`EhrClient::publish`] brings resources into a FHIR server so that repeating the call changes nothing: what is
+//! there already is looked up, an unchanged reading costs no new version, a corrected one replaces the former, and an
+//! older version never overwrites a newer one (`docs/identity.md`). Resources are JSON text and stay text
+//! ([`splice`]), so a decimal arrives with every digit that the provider sent.
+//!
+//! `device` (cargo feature `device`) builds Device resources from what a provider says about a device.
+
+mod batch;
+mod capabilities;
+mod client;
+mod decide;
+#[cfg(feature = "device")]
+pub mod device;
+mod error;
+mod publish;
+mod search;
+pub mod splice;
+mod wire;
+mod write;
+
+pub use capabilities::Capabilities;
+pub use client::EhrClient;
+#[cfg(feature = "device")]
+pub use device::{DeviceError, device};
+pub use error::EhrError;
+pub use publish::{Outcome, Published};

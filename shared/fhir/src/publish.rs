@@ -1,0 +1,292 @@
+//! Bringing resources into the EHR, each once.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use ohx_domain::Identifier;
+use ohx_events::sealed::MappedResource;
+use tracing::warn;
+
+use crate::batch::Item;
+use crate::decide::{Decision, decide};
+use crate::search::{Kind, Search, Wanted};
+use crate::write::{CALL, Fate, Why, reason};
+use crate::{EhrClient, EhrError};
+
+/// How often an entry that met a conflict or a busy server is looked up, decided and written again within one call.
+const ROUNDS: u32 = 3;
+
+/// The wait before the second round; four times as long before each further one.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// What became of one resource.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The EHR did not have it and has it now.
+    Created,
+    /// The EHR had another version of it: a new version was written.
+    Updated,
+    /// The EHR has it already, or a newer version of it: nothing was written.
+    Unchanged,
+    /// The EHR will not take it, however often it is sent.
+    Rejected {
+        /// The HTTP status; absent where it was never sent because it is no FHIR resource.
+        status: Option<u16>,
+        /// The identifier, and the issue codes and element paths of the EHR's OperationOutcome; never its free text.
+        reason: String,
+    },
+}
+
+impl Outcome {
+    const fn rejected(&self) -> bool {
+        matches!(self, Self::Rejected { .. })
+    }
+}
+
+/// What became of the resources of one [`EhrClient::publish`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Published {
+    /// One outcome for each observation, in their order.
+    pub outcomes: Vec<Outcome>,
+    /// One outcome for each device, in their order.
+    pub devices: Vec<Outcome>,
+    /// How many of the given observations name a device that the EHR does not have: they carry the device's identifier in
+    /// place of a reference to it.
+    pub without_device: usize,
+}
+
+impl EhrClient {
+    /// Brings `observations` into the EHR, and before them the `devices` that they refer to.
+    ///
+    /// Each resource is looked up first: what the EHR has already in this or a newer version is left alone, so calling
+    /// this again, from anywhere, is harmless. For `batch_size` new readings it takes two HTTP calls. Of two versions of a
+    /// reading in one call the newer is written. `identifier_base` is the deployment's own; the digest of a resource
+    /// travels as the tag `<identifier base>/content-digest`.
+    ///
+    /// # Errors
+    /// [`EhrError`] where the endpoint as a whole, or its answer to some entry even after three rounds, asks to come
+    /// again. What had been written stays; nothing is known to be lost until the call has been repeated.
+    pub async fn publish(
+        &self,
+        identifier_base: &str,
+        devices: &[MappedResource],
+        observations: &[MappedResource],
+    ) -> Result<Published, EhrError> {
+        let tag_system = format!("{}/content-digest", identifier_base.trim_end_matches('/'));
+        let devices = self.store_all(Kind::Device, &tag_system, devices, &HashMap::new()).await?;
+        for outcome in &devices.outcomes {
+            if let Outcome::Rejected { reason, .. } = outcome {
+                warn!(ehr = %self.endpoint.name, reason, "a device was rejected: its readings go without a reference to it");
+            }
+        }
+        let stored =
+            self.store_all(Kind::Observation, &tag_system, observations, &devices.references).await?;
+        let without_device = observations
+            .iter()
+            .filter_map(|observation| observation.device.as_ref())
+            .filter(|device| !devices.references.contains_key(device))
+            .count();
+        Ok(Published { outcomes: stored.outcomes, devices: devices.outcomes, without_device })
+    }
+
+    async fn store_all<'a>(
+        &self,
+        kind: Kind,
+        tag_system: &str,
+        resources: &'a [MappedResource],
+        devices: &HashMap<&Identifier, String>,
+    ) -> Result<Stored<'a>, EhrError> {
+        let slots = newest_of_each(resources);
+        let mut outcomes: Vec<Option<Outcome>> = vec![None; resources.len()];
+        let (mut items, mut places) = (Vec::new(), Vec::new());
+        for (place, resource) in resources.iter().enumerate() {
+            if slots.get(place) != Some(&place) {
+                continue;
+            }
+            let item = Item::new(kind, resource, tag_system).and_then(|mut item| {
+                if let Some(device) = &resource.device {
+                    item.set_device(device, devices.get(device).map(String::as_str))?;
+                }
+                Ok(item)
+            });
+            match item {
+                Ok(item) => {
+                    items.push(item);
+                    places.push(place);
+                }
+                Err(error) => set(&mut outcomes, place, unreadable(kind, resource, error)),
+            }
+        }
+        let mut references = HashMap::new();
+        for ((item, place), (outcome, id)) in
+            items.iter().zip(places).zip(self.store(kind, tag_system, &items).await?)
+        {
+            if let Some(id) = id.filter(|_| !outcome.rejected()) {
+                references.insert(&item.mapped.identifier, format!("{}/{id}", kind.as_str()));
+            }
+            set(&mut outcomes, place, outcome);
+        }
+        // An older version of what stands beside it shares its fate, but was not written.
+        let outcomes = (0..resources.len())
+            .map(|place| {
+                let winner = slots.get(place).copied().unwrap_or(place);
+                match outcomes.get(winner).cloned().flatten() {
+                    Some(outcome) if winner == place || outcome.rejected() => outcome,
+                    _ => Outcome::Unchanged,
+                }
+            })
+            .collect();
+        Ok(Stored { outcomes, references })
+    }
+
+    /// Looks up, decides and writes, round by round, until every item is settled.
+    async fn store(
+        &self,
+        kind: Kind,
+        tag_system: &str,
+        items: &[Item<'_>],
+    ) -> Result<Vec<(Outcome, Option<String>)>, EhrError> {
+        let batch_size = self.endpoint.batch_size.clamp(1, 500);
+        let mut search = Search::Post;
+        let mut settled: Vec<Option<(Outcome, Option<String>)>> = vec![None; items.len()];
+        let mut pending: Vec<usize> = (0..items.len()).collect();
+        let mut last = Why::Conflict;
+        for round in 0..ROUNDS {
+            if pending.is_empty() {
+                break;
+            }
+            if round > 0 {
+                tokio::time::sleep(PAUSE * 4_u32.pow(round - 1)).await;
+            }
+            let mut again = Vec::new();
+            for chunk in pending.chunks(batch_size) {
+                for (index, fate) in self.round(kind, tag_system, items, chunk, &mut search).await? {
+                    match fate {
+                        Fate::Done { outcome, id } => settle(&mut settled, index, outcome, id),
+                        // It is there, and what version of it there is cannot be looked up.
+                        Fate::Again(Why::Exists) if search == Search::Off => {
+                            settle(&mut settled, index, Outcome::Unchanged, None);
+                        }
+                        Fate::Again(why) => {
+                            again.push(index);
+                            let so_far = match why {
+                                Why::Exists => Some((Outcome::Unchanged, None)),
+                                Why::NoId => Some((Outcome::Created, None)),
+                                Why::Conflict | Why::Busy(_) => {
+                                    last = why;
+                                    None
+                                }
+                            };
+                            set_slot(&mut settled, index, so_far);
+                        }
+                        // `write` turns refusals of single entries into rejections.
+                        Fate::Refused { outcome, .. } => settle(&mut settled, index, outcome, None),
+                    }
+                }
+            }
+            pending = again;
+        }
+        let open = settled.iter().filter(|slot| slot.is_none()).count();
+        if open > 0 {
+            let problem = match last {
+                Why::Busy(status) => {
+                    format!("{open} entries were answered with {status} in each of {ROUNDS} rounds")
+                }
+                _ => format!("{open} entries met other writers in each of {ROUNDS} rounds"),
+            };
+            return Err(self.unavailable(CALL, problem));
+        }
+        Ok(settled.into_iter().flatten().collect())
+    }
+
+    /// One lookup and one batch for one chunk of items.
+    async fn round(
+        &self,
+        kind: Kind,
+        tag_system: &str,
+        items: &[Item<'_>],
+        chunk: &[usize],
+        search: &mut Search,
+    ) -> Result<Vec<(usize, Fate)>, EhrError> {
+        let chosen: Vec<(usize, &Item<'_>)> =
+            chunk.iter().filter_map(|&index| Some((index, items.get(index)?))).collect();
+        let wanted: Vec<_> = chosen
+            .iter()
+            .map(|(_, item)| Wanted { id: &item.id, identifier: &item.mapped.identifier })
+            .collect();
+        let found = self.look_up(search, kind, tag_system, &wanted).await?;
+        let (mut fates, mut writes) = (Vec::new(), Vec::new());
+        for ((index, item), found) in chosen.into_iter().zip(&found) {
+            let decision = decide(item.mapped, found.as_ref());
+            if let Decision::Keep { id } = decision {
+                fates.push((index, Fate::Done { outcome: Outcome::Unchanged, id: Some(id) }));
+                continue;
+            }
+            match item.write(index, kind, self.endpoint.strategy, decision) {
+                Ok(write) => writes.extend(write),
+                Err(error) => {
+                    fates.push((
+                        index,
+                        Fate::Done { outcome: unreadable(kind, item.mapped, error), id: None },
+                    ));
+                }
+            }
+        }
+        fates.extend(self.write(kind, items, &writes).await?);
+        Ok(fates)
+    }
+}
+
+struct Stored<'a> {
+    outcomes: Vec<Outcome>,
+    /// `Device/12`, by identifier.
+    references: HashMap<&'a Identifier, String>,
+}
+
+fn unreadable(kind: Kind, resource: &MappedResource, error: crate::splice::SpliceError) -> Outcome {
+    Outcome::Rejected { status: None, reason: reason(kind, Some(&resource.identifier), &error.to_string()) }
+}
+
+fn set(outcomes: &mut [Option<Outcome>], place: usize, outcome: Outcome) {
+    if let Some(slot) = outcomes.get_mut(place) {
+        *slot = Some(outcome);
+    }
+}
+
+fn set_slot<T>(slots: &mut [Option<T>], index: usize, value: Option<T>) {
+    if let Some(slot) = slots.get_mut(index) {
+        *slot = value;
+    }
+}
+
+/// Settles an item. One that an earlier round created and a later one found unchanged was created.
+fn settle(
+    settled: &mut [Option<(Outcome, Option<String>)>],
+    index: usize,
+    outcome: Outcome,
+    id: Option<String>,
+) {
+    if let Some(slot) = settled.get_mut(index) {
+        let outcome = match slot.take() {
+            Some((earlier, _)) if outcome == Outcome::Unchanged => earlier,
+            _ => outcome,
+        };
+        *slot = Some((outcome, id));
+    }
+}
+
+/// For each resource, the position of the newest one with the same identifier (the first of equals).
+fn newest_of_each(resources: &[MappedResource]) -> Vec<usize> {
+    let mut newest: HashMap<&Identifier, (usize, &MappedResource)> = HashMap::new();
+    for (place, resource) in resources.iter().enumerate() {
+        let best = newest.entry(&resource.identifier).or_insert((place, resource));
+        if resource.issued > best.1.issued {
+            *best = (place, resource);
+        }
+    }
+    resources
+        .iter()
+        .enumerate()
+        .map(|(place, resource)| newest.get(&resource.identifier).map_or(place, |(best, _)| *best))
+        .collect()
+}

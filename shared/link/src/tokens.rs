@@ -1,0 +1,192 @@
+//! Token pairs: sealed, refreshed by one process at a time, stored before they are first used.
+//!
+//! Refresh tokens rotate, and the old one dies when the new access token is first used. So: take the link's lease,
+//! read the pair again inside it (another process may have been faster), refresh, store the new pair durably, and
+//! only then hand it out. A crash before the pair is stored leaves the old refresh token good; a crash after it
+//! leaves the new pair stored. The pair's version fences: should a lease run out during a refresh that hangs, the
+//! slower process finds the version changed and uses what the faster one has stored.
+
+use std::time::Duration;
+
+use ohx_domain::{Instant, LinkId, LinkState};
+use ohx_providers::{App, Grant, Provider, Remedy};
+use ohx_runtime::metrics::REFRESHES;
+use ohx_seal::DataKey;
+use ohx_store::StoredTokens;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Serialize};
+
+use crate::{LinkError, Links, OpenLink, Result};
+
+/// A token this close to its end is not handed out: the call it is for may take a while.
+const MARGIN: Duration = Duration::from_secs(120);
+/// Longer than a refresh with its retries can take.
+const LEASE: Duration = Duration::from_secs(120);
+/// How long to wait for another process's refresh before giving the event back.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often to look meanwhile.
+const POLL: Duration = Duration::from_millis(100);
+/// Attempts with the same refresh token, which stays good as long as nobody has used the new access token.
+const ATTEMPTS: u32 = 3;
+
+/// An access and a refresh token.
+pub struct TokenPair {
+    /// Opens the API.
+    pub access: SecretString,
+    /// Gets the next pair.
+    pub refresh: SecretString,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Written {
+    access: String,
+    refresh: String,
+}
+
+fn place(link: &str) -> [&str; 3] {
+    ["tokens", link, "pair"]
+}
+
+fn seal_error(link: LinkId) -> impl Fn(ohx_seal::SealError) -> LinkError {
+    move |source| LinkError::Seal { of: format!("link {link}"), source }
+}
+
+impl TokenPair {
+    /// The pair of a grant.
+    pub fn of(grant: &Grant) -> Self {
+        Self { access: grant.access_token.clone(), refresh: grant.refresh_token.clone() }
+    }
+
+    /// The pair as it is stored.
+    ///
+    /// # Errors
+    /// [`LinkError::Seal`].
+    pub fn seal(&self, link: LinkId, key: &DataKey) -> Result<Vec<u8>> {
+        let written = Written { access: self.access.expose_secret().into(), refresh: self.refresh.expose_secret().into() };
+        let plain = serde_json::to_vec(&written).map_err(|_| seal_error(link)(ohx_seal::SealError::Refused))?;
+        key.seal(&place(&link.to_string()), &plain).map_err(seal_error(link))
+    }
+
+    fn open(link: LinkId, key: &DataKey, sealed: &[u8]) -> Result<Self> {
+        let plain = key.open(&place(&link.to_string()), sealed).map_err(seal_error(link))?;
+        let written: Written =
+            serde_json::from_slice(&plain).map_err(|_| seal_error(link)(ohx_seal::SealError::Refused))?;
+        Ok(Self { access: written.access.into(), refresh: written.refresh.into() })
+    }
+}
+
+/// Which token is no use any more.
+pub(crate) enum Stale<'a> {
+    /// None that we know of: refresh only when it is about to end.
+    None,
+    /// The provider has refused this one.
+    Refused(&'a SecretString),
+}
+
+impl Stale<'_> {
+    fn wants_refresh(&self, pair: &TokenPair, stored: &StoredTokens, now: Instant) -> bool {
+        let ending = stored.expires_at <= now + MARGIN;
+        let refused = matches!(self, Self::Refused(t) if t.expose_secret() == pair.access.expose_secret());
+        ending || refused
+    }
+}
+
+impl Links {
+    /// A token pair that is good for some minutes at least, refreshed if need be.
+    pub(crate) async fn tokens(&self, open: &OpenLink, app: &App, provider: &dyn Provider, stale: Stale<'_>) -> Result<TokenPair> {
+        let id = open.link.id;
+        let (pair, stored) = self.read_tokens(open).await?;
+        if !stale.wants_refresh(&pair, &stored, self.parts.clock.now()) {
+            return Ok(pair);
+        }
+        let lease = format!("refresh:{id}");
+        let holder = format!("{:032x}", rand::random::<u128>());
+        let give_up = tokio::time::Instant::now() + PATIENCE;
+        while !self.parts.store.acquire_lease(&lease, &holder, LEASE, self.parts.clock.now()).await? {
+            let (pair, stored) = self.read_tokens(open).await?;
+            if !stale.wants_refresh(&pair, &stored, self.parts.clock.now()) {
+                REFRESHES.with_label_values(&[provider.kind(), "elsewhere"]).inc();
+                return Ok(pair);
+            }
+            if tokio::time::Instant::now() >= give_up {
+                return Err(LinkError::Busy(id));
+            }
+            tokio::time::sleep(POLL).await;
+        }
+        let result = self.refresh_leased(open, app, provider, stale).await;
+        if let Err(error) = self.parts.store.release_lease(&lease, &holder).await {
+            // It runs out by itself.
+            tracing::warn!(link = %id, error = %error, "lease not given back");
+        }
+        result
+    }
+
+    async fn refresh_leased(&self, open: &OpenLink, app: &App, provider: &dyn Provider, stale: Stale<'_>) -> Result<TokenPair> {
+        let id = open.link.id;
+        let (pair, stored) = self.read_tokens(open).await?;
+        let asked_at = self.parts.clock.now();
+        if !stale.wants_refresh(&pair, &stored, asked_at) {
+            REFRESHES.with_label_values(&[provider.kind(), "elsewhere"]).inc();
+            return Ok(pair);
+        }
+        let grant = match self.refresh(app, provider, &pair.refresh).await {
+            Ok(grant) => grant,
+            Err(source) if source.remedy() == Remedy::Reauthorize => {
+                // Only where nobody has replaced the pair meanwhile is the refusal about the link itself.
+                if self.parts.store.tokens(id).await?.is_some_and(|now| now.version == stored.version) {
+                    REFRESHES.with_label_values(&[provider.kind(), "reauthorize"]).inc();
+                    self.needs_consent(open, &source.to_string()).await?;
+                    return Err(LinkError::Provider { link: id, source });
+                }
+                return Err(LinkError::Busy(id));
+            }
+            Err(source) => {
+                REFRESHES.with_label_values(&[provider.kind(), "failed"]).inc();
+                return Err(LinkError::Provider { link: id, source });
+            }
+        };
+        let new = TokenPair::of(&grant);
+        let expires_at = asked_at + grant.expires_in;
+        if self.parts.store.replace_tokens(id, stored.version, &new.seal(id, &open.key)?, expires_at).await? {
+            REFRESHES.with_label_values(&[provider.kind(), "refreshed"]).inc();
+            return Ok(new);
+        }
+        // Our lease had run out, and somebody else has stored a pair: theirs is the one to use.
+        REFRESHES.with_label_values(&[provider.kind(), "elsewhere"]).inc();
+        Ok(self.read_tokens(open).await?.0)
+    }
+
+    /// One refresh, with the same refresh token until there is an answer.
+    async fn refresh(&self, app: &App, provider: &dyn Provider, token: &SecretString) -> std::result::Result<Grant, ohx_providers::ProviderError> {
+        let mut attempt = 1;
+        loop {
+            match provider.refresh(app, token).await {
+                Err(error) if attempt < ATTEMPTS && matches!(error.remedy(), Remedy::Retry { .. }) => {
+                    tokio::time::sleep(Duration::from_millis(200) * attempt).await;
+                    attempt += 1;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    async fn read_tokens(&self, open: &OpenLink) -> Result<(TokenPair, StoredTokens)> {
+        let id = open.link.id;
+        let stored = self.parts.store.tokens(id).await?.ok_or(LinkError::State {
+            link: id,
+            state: open.link.state,
+            hint: "it has no tokens; the patient has to follow its connect address",
+        })?;
+        Ok((TokenPair::open(id, &open.key, &stored.sealed)?, stored))
+    }
+
+    /// The grant is dead: say so once, where a person sees it.
+    pub(crate) async fn needs_consent(&self, open: &OpenLink, reason: &str) -> Result<()> {
+        let id = open.link.id;
+        if self.get(id).await?.state == LinkState::Active {
+            tracing::warn!(link = %id, provider = %open.link.provider, reason, "the patient has to consent again");
+            self.parts.store.set_link_state(id, LinkState::ReauthorizationRequired, Some(reason)).await?;
+        }
+        Ok(())
+    }
+}

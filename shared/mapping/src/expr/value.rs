@@ -1,0 +1,258 @@
+//! What an expression yields: a part of the page, by reference, or something made from it.
+
+use std::borrow::Cow;
+use std::cmp::Ordering;
+use std::rc::Rc;
+
+use ohx_domain::Instant;
+use ohx_domain::decimal::{Exact, parse_json_number};
+
+use super::eval::{Failed, Fuel};
+use crate::json::{Node, write_string};
+
+/// A value during evaluation. Cheap to clone: lists and objects that an expression makes are shared.
+#[derive(Clone)]
+pub(crate) enum Val<'t> {
+    /// A part of the page, or a literal of the document.
+    Ref(&'t Node<'t>),
+    Null,
+    Bool(bool),
+    /// A computed number.
+    Exact(Exact),
+    /// A computed instant; to JMESPath, the string of its RFC 3339 form.
+    Instant(Instant),
+    Text(Rc<str>),
+    /// A text with a life of its own in the program or the plan, such as the name of a type.
+    Name(&'t str),
+    List(Rc<Vec<Val<'t>>>),
+    Map(Rc<Vec<(&'t str, Val<'t>)>>),
+}
+
+/// The items of a list, wherever they live.
+pub(crate) enum Items<'v, 't> {
+    Nodes(&'t [Node<'t>]),
+    Vals(&'v [Val<'t>]),
+}
+
+impl<'v, 't> Items<'v, 't> {
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Nodes(n) => n.len(),
+            Self::Vals(v) => v.len(),
+        }
+    }
+
+    pub(crate) fn get(&self, at: usize) -> Option<Val<'t>> {
+        match self {
+            Self::Nodes(n) => n.get(at).map(Val::Ref),
+            Self::Vals(v) => v.get(at).cloned(),
+        }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Val<'t>> + '_ {
+        (0..self.len()).filter_map(|at| self.get(at))
+    }
+}
+
+impl<'t> Val<'t> {
+    /// The JMESPath name of its type.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Null | Self::Ref(Node::Null) => "null",
+            Self::Bool(_) | Self::Ref(Node::Bool(_)) => "boolean",
+            Self::Exact(_) | Self::Ref(Node::Number(_)) => "number",
+            Self::Instant(_) | Self::Text(_) | Self::Name(_) | Self::Ref(Node::Text(_)) => "string",
+            Self::List(_) | Self::Ref(Node::Array(_)) => "array",
+            Self::Map(_) | Self::Ref(Node::Object(_)) => "object",
+        }
+    }
+
+    pub(crate) fn is_null(&self) -> bool {
+        matches!(self, Self::Null | Self::Ref(Node::Null))
+    }
+
+    /// JMESPath: null, false, and whatever is empty are not true. Zero is.
+    pub(crate) fn truthy(&self) -> bool {
+        match self {
+            Self::Null | Self::Ref(Node::Null) => false,
+            Self::Bool(b) | Self::Ref(Node::Bool(b)) => *b,
+            Self::Exact(_) | Self::Instant(_) | Self::Ref(Node::Number(_)) => true,
+            Self::Text(t) => !t.is_empty(),
+            Self::Name(t) => !t.is_empty(),
+            Self::Ref(Node::Text(t)) => !t.is_empty(),
+            Self::List(l) => !l.is_empty(),
+            Self::Ref(Node::Array(l)) => !l.is_empty(),
+            Self::Map(m) => !m.is_empty(),
+            Self::Ref(Node::Object(m)) => !m.is_empty(),
+        }
+    }
+
+    pub(crate) fn field(&self, name: &str) -> Val<'t> {
+        match self {
+            Self::Ref(node) => {
+                let node: &'t Node<'t> = node;
+                node.get(name).map_or(Val::Null, Val::Ref)
+            }
+            Self::Map(m) => m.iter().rev().find(|(n, _)| *n == name).map_or(Val::Null, |(_, v)| v.clone()),
+            _ => Val::Null,
+        }
+    }
+
+    pub(crate) fn items(&self) -> Option<Items<'_, 't>> {
+        match self {
+            Self::Ref(Node::Array(items)) => Some(Items::Nodes(items)),
+            Self::List(items) => Some(Items::Vals(items)),
+            _ => None,
+        }
+    }
+
+    /// The members of an object, sorted by name, each name once.
+    pub(crate) fn members(&self) -> Option<Vec<(&'t str, Val<'t>)>> {
+        let mut members: Vec<(&'t str, Val<'t>)> = match self {
+            Self::Ref(Node::Object(m)) => m.iter().map(|(n, v)| (n.as_ref(), Val::Ref(v))).collect(),
+            Self::Map(m) => m.as_ref().clone(),
+            _ => return None,
+        };
+        // Of equal names the last one counts: the sort is stable, so it comes first once reversed.
+        members.reverse();
+        members.sort_by_key(|(name, _)| *name);
+        members.dedup_by(|(a, _), (b, _)| a == b);
+        Some(members)
+    }
+
+    /// The text of a string.
+    pub(crate) fn text(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::Ref(Node::Text(t)) => Some(Cow::Borrowed(t)),
+            Self::Text(t) => Some(Cow::Borrowed(t)),
+            Self::Name(t) => Some(Cow::Borrowed(t)),
+            Self::Instant(at) => Some(Cow::Owned(at.to_string())),
+            _ => None,
+        }
+    }
+
+    /// The exact value of a number, if it has at most 28 digits.
+    pub(crate) fn number(&self) -> Option<Exact> {
+        match self {
+            Self::Exact(n) => Some(*n),
+            Self::Ref(Node::Number(t)) => exact(t),
+            _ => None,
+        }
+    }
+
+    /// The exact value of a number, or of a string that spells one: the wire has both.
+    pub(crate) fn numeric(&self) -> Option<Exact> {
+        match self {
+            Self::Ref(Node::Text(t)) => exact(t),
+            Self::Text(t) => exact(t),
+            _ => self.number(),
+        }
+    }
+
+    /// JMESPath equality: equal types and equal contents; numbers by value. Costs fuel for everything looked at.
+    pub(crate) fn equals(&self, other: &Val<'t>, fuel: &Fuel) -> Result<bool, Failed> {
+        fuel.spend(1)?;
+        if self.kind() != other.kind() {
+            return Ok(false);
+        }
+        if let (Some(a), Some(b)) = (self.items(), other.items()) {
+            if a.len() != b.len() {
+                return Ok(false);
+            }
+            for (a, b) in a.iter().zip(b.iter()) {
+                if !a.equals(&b, fuel)? {
+                    return Ok(false);
+                }
+            }
+            return Ok(true);
+        }
+        if let (Some(a), Some(b)) = (self.members(), other.members()) {
+            fuel.spend(a.len() + b.len())?;
+            if a.len() != b.len() {
+                return Ok(false);
+            }
+            for ((name_a, a), (name_b, b)) in a.iter().zip(&b) {
+                if name_a != name_b || !a.equals(b, fuel)? {
+                    return Ok(false);
+                }
+            }
+            return Ok(true);
+        }
+        Ok(match self.kind() {
+            "number" => self.compare_numbers(other) == Some(Ordering::Equal),
+            "string" => self.text() == other.text(),
+            "boolean" => self.truthy() == other.truthy(),
+            _ => true,
+        })
+    }
+
+    /// How two numbers compare: exactly, or where one is beyond 28 digits, as binary floats.
+    pub(crate) fn compare_numbers(&self, other: &Val<'t>) -> Option<Ordering> {
+        if let (Self::Ref(Node::Number(a)), Self::Ref(Node::Number(b))) = (self, other)
+            && a == b
+        {
+            return Some(Ordering::Equal);
+        }
+        match (self.number(), other.number()) {
+            (Some(a), Some(b)) => Some(a.cmp(&b)),
+            _ => self.float()?.partial_cmp(&other.float()?),
+        }
+    }
+
+    fn float(&self) -> Option<f64> {
+        match self {
+            Self::Exact(n) => n.to_string().parse().ok(),
+            Self::Ref(Node::Number(t)) => t.parse().ok(),
+            _ => None,
+        }
+    }
+
+    /// Appends the value as JSON. Costs fuel for everything written.
+    pub(crate) fn write_json(&self, out: &mut String, fuel: &Fuel) -> Result<(), Failed> {
+        let before = out.len();
+        if let Some(items) = self.items() {
+            out.push('[');
+            for (n, item) in items.iter().enumerate() {
+                if n > 0 {
+                    out.push(',');
+                }
+                item.write_json(out, fuel)?;
+            }
+            out.push(']');
+        } else if let Some(members) = self.members() {
+            out.push('{');
+            for (n, (name, value)) in members.iter().enumerate() {
+                if n > 0 {
+                    out.push(',');
+                }
+                write_string(out, name);
+                out.push(':');
+                value.write_json(out, fuel)?;
+            }
+            out.push('}');
+        } else if let Some(text) = self.text() {
+            write_string(out, &text);
+        } else {
+            match self {
+                Self::Ref(Node::Number(t)) => out.push_str(t),
+                Self::Exact(n) => out.push_str(&n.to_string()),
+                Self::Bool(b) | Self::Ref(Node::Bool(b)) => out.push_str(if *b { "true" } else { "false" }),
+                _ => out.push_str("null"),
+            }
+        }
+        fuel.spend(1 + (out.len() - before) / 16)
+    }
+}
+
+/// A number's exact value. Whole numbers of up to 18 digits, which is nearly all of them, take a short way.
+pub(crate) fn exact(text: &str) -> Option<Exact> {
+    if text.len() <= 18
+        && !text.starts_with('+')
+        && let Ok(whole) = text.parse::<i64>()
+        // A minus zero keeps its sign only as a decimal.
+        && whole != 0
+    {
+        return Some(Exact::from(whole));
+    }
+    parse_json_number(text)
+}

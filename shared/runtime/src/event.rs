@@ -1,0 +1,145 @@
+//! CloudEvents in, and the reply rules of Knative eventing out.
+//!
+//! A function behind a Trigger answers an empty 2xx (done), 422 (never again: straight to the dead-letter sink), or
+//! 503 and 429 with `Retry-After` (later). A 2xx with a body would count as a failure and repeat the work, so there
+//! is no way to answer one from here.
+
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, Request};
+use axum::response::{IntoResponse, Response};
+use cloudevents::AttributesReader as _;
+use http::StatusCode;
+use ohx_events::{Event, EventError, http_binding};
+
+use crate::{Problem, metrics};
+
+/// A CloudEvent in binary or structured mode; anything else is answered with 400 and what was expected.
+#[derive(Debug, Clone)]
+pub struct CloudEvent(pub Event);
+
+impl<S: Send + Sync> FromRequest<S> for CloudEvent {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Self::Rejection> {
+        let headers = request.headers().clone();
+        let body = Bytes::from_request(request, state).await.map_err(IntoResponse::into_response)?;
+        match http_binding::from_request(&headers, body.into()) {
+            Ok(event) => Ok(Self(event)),
+            Err(error) => {
+                tracing::warn!(error = %error, "refused a request that is no CloudEvent");
+                Err(Problem::new(StatusCode::BAD_REQUEST, error.to_string()).into_response())
+            }
+        }
+    }
+}
+
+/// Why an event was not handled. The reason reaches logs and brokers: never a health value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EventFailure {
+    /// Worth another delivery.
+    Retry {
+        /// What happened.
+        reason: String,
+        /// Not before so long.
+        after: Option<Duration>,
+    },
+    /// No delivery will ever succeed.
+    Reject {
+        /// What happened, and what to do.
+        reason: String,
+    },
+}
+
+impl EventFailure {
+    /// Worth another delivery.
+    pub fn retry(reason: impl Into<String>) -> Self {
+        Self::Retry { reason: reason.into(), after: None }
+    }
+
+    /// Never again.
+    pub fn reject(reason: impl Into<String>) -> Self {
+        Self::Reject { reason: reason.into() }
+    }
+
+    /// The reason.
+    pub fn reason(&self) -> &str {
+        match self {
+            Self::Retry { reason, .. } | Self::Reject { reason } => reason,
+        }
+    }
+}
+
+impl From<EventError> for EventFailure {
+    fn from(error: EventError) -> Self {
+        Self::reject(error.to_string())
+    }
+}
+
+impl From<ohx_store::StoreError> for EventFailure {
+    fn from(error: ohx_store::StoreError) -> Self {
+        match error {
+            ohx_store::StoreError::NotFound { .. } => Self::reject(error.to_string()),
+            _ => Self::retry(error.to_string()),
+        }
+    }
+}
+
+impl From<ohx_bus::BusError> for EventFailure {
+    fn from(error: ohx_bus::BusError) -> Self {
+        Self::retry(error.to_string())
+    }
+}
+
+/// The answer to an event: made only by [`EventReply::of`].
+#[derive(Debug)]
+pub struct EventReply(Result<(), EventFailure>);
+
+impl EventReply {
+    /// The answer of `function` to `event`, counted and, where it failed, logged once.
+    pub fn of(function: &'static str, event: &Event, result: Result<(), EventFailure>) -> Self {
+        let outcome = match &result {
+            Ok(()) => "done",
+            Err(EventFailure::Retry { .. }) => "retry",
+            Err(EventFailure::Reject { .. }) => "reject",
+        };
+        metrics::EVENTS.with_label_values(&[function, event_label(event.ty()), outcome]).inc();
+        if let Err(failure) = &result {
+            tracing::warn!(
+                function,
+                event.id = event.id(),
+                event.r#type = event.ty(),
+                link = event.subject().unwrap_or(""),
+                outcome,
+                reason = failure.reason(),
+                "event not handled"
+            );
+        }
+        Self(result)
+    }
+}
+
+/// A bounded label: our own types and Knative's ping by name, the rest together.
+fn event_label(event_type: &str) -> &str {
+    let known = event_type.strip_prefix("org.openhealthexchange.").filter(|_| !ohx_events::subscribers(event_type).is_empty());
+    match known {
+        Some(name) => name,
+        None if event_type == ohx_events::types::PING => "ping",
+        None => "other",
+    }
+}
+
+impl IntoResponse for EventReply {
+    fn into_response(self) -> Response {
+        match self.0 {
+            Ok(()) => StatusCode::NO_CONTENT.into_response(),
+            Err(EventFailure::Retry { reason, after }) => {
+                Problem::new(StatusCode::SERVICE_UNAVAILABLE, reason).retry_after(after).into_response()
+            }
+            Err(EventFailure::Reject { reason }) => {
+                Problem::new(StatusCode::UNPROCESSABLE_ENTITY, reason).into_response()
+            }
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Every metric, declared once, with its help text and labels. Labels are bounded; none is a link, a person or a value.
+
+use std::sync::LazyLock;
+
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry, TextEncoder};
+
+/// The registry that `/metrics` shows.
+static REGISTRY: LazyLock<Registry> = LazyLock::new(Registry::new);
+
+/// Registers a metric. A clash of names is a defect of this file, and shows in the test below.
+fn register<M: prometheus::core::Collector + Clone + 'static>(metric: prometheus::Result<M>) -> M {
+    #[expect(clippy::expect_used, reason = "names and labels are constants of this file, tried by its test")]
+    let metric = metric.expect("a valid metric");
+    if let Err(error) = REGISTRY.register(Box::new(metric.clone())) {
+        tracing::error!(error = %error, "metric not registered");
+    }
+    metric
+}
+
+fn counter(name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+    register(IntCounterVec::new(Opts::new(name, help), labels))
+}
+
+fn seconds(name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> HistogramVec {
+    register(HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), labels))
+}
+
+/// Requests answered.
+pub static REQUESTS: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    counter("ohx_http_requests_total", "HTTP requests answered, by function and status code.", &["function", "status"])
+});
+
+/// How long requests took.
+pub static REQUEST_SECONDS: LazyLock<HistogramVec> = LazyLock::new(|| {
+    let buckets = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0, 120.0];
+    seconds("ohx_http_request_duration_seconds", "Time to answer an HTTP request, by function.", &["function"], &buckets)
+});
+
+/// Events handled.
+pub static EVENTS: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    let help = "Events handled, by function, type and outcome (done, retry, reject).";
+    counter("ohx_events_total", help, &["function", "type", "outcome"])
+});
+
+/// Resources written.
+pub static RESOURCES: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    let help = "Observations by what became of them at the EHR (created, updated, unchanged, rejected).";
+    counter("ohx_observations_total", help, &["provider", "record", "outcome"])
+});
+
+/// Readings left out by the mapping.
+pub static SKIPPED: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    let help = "Readings that the mapping left out, by reason.";
+    counter("ohx_readings_skipped_total", help, &["provider", "record", "reason"])
+});
+
+/// Calls to providers.
+pub static PROVIDER_CALLS: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    let help = "Calls to a provider's API, by outcome (ok, retry, slow_down, refresh, reauthorize, permanent, quota).";
+    counter("ohx_provider_calls_total", help, &["provider", "outcome"])
+});
+
+/// Token refreshes.
+pub static REFRESHES: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    let help = "Token refreshes, by outcome (refreshed, elsewhere, failed, reauthorize).";
+    counter("ohx_token_refreshes_total", help, &["provider", "outcome"])
+});
+
+/// Notifications received.
+pub static NOTIFICATIONS: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    let help = "Provider notifications, by outcome (requested, merged, revoked, irrelevant, refused).";
+    counter("ohx_notifications_total", help, &["provider", "outcome"])
+});
+
+/// Requests made by the nightly run.
+pub static PLANNED: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    let help = "Ledger requests made or repeated by the planner, by kind (hole, changes, unfinished).";
+    counter("ohx_planned_requests_total", help, &["kind"])
+});
+
+/// The text that `/metrics` answers with.
+pub fn exposition() -> String {
+    // A counter that nothing has touched yet is still declared.
+    for counter in [&REQUESTS, &EVENTS, &RESOURCES, &SKIPPED, &PROVIDER_CALLS, &REFRESHES, &NOTIFICATIONS, &PLANNED] {
+        LazyLock::force(counter);
+    }
+    TextEncoder::new().encode_to_string(&REGISTRY.gather()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_metric_is_valid_and_shown() {
+        REQUESTS.with_label_values(&["fetch", "204"]).inc();
+        REQUEST_SECONDS.with_label_values(&["fetch"]).observe(0.002);
+        EVENTS.with_label_values(&["fetch", "sync.requested.v1", "done"]).inc();
+        RESOURCES.with_label_values(&["withings", "getmeas", "created"]).inc();
+        SKIPPED.with_label_values(&["withings", "getmeas", "unmapped"]).inc();
+        PROVIDER_CALLS.with_label_values(&["withings", "ok"]).inc();
+        REFRESHES.with_label_values(&["withings", "refreshed"]).inc();
+        NOTIFICATIONS.with_label_values(&["withings", "requested"]).inc();
+        PLANNED.with_label_values(&["hole"]).inc();
+        let text = exposition();
+        assert_eq!(text.lines().filter(|l| l.starts_with("# TYPE ohx_")).count(), 9, "{text}");
+    }
+}

@@ -1,0 +1,34 @@
+//! Outbound HTTP: one constructor, so that every call out has a user agent, timeouts, our TLS, and no redirects.
+
+use std::time::Duration;
+
+/// A client that could not be built.
+#[derive(Debug, thiserror::Error)]
+#[error("the outbound HTTP client could not be built: {0}")]
+pub struct OutboundError(#[source] reqwest::Error);
+
+/// Installs the process's one TLS provider. A second call changes nothing.
+pub fn install_tls() {
+    let _already = rustls::crypto::aws_lc_rs::default_provider().install_default();
+}
+
+/// A client for calls out of the process. `timeout` bounds a whole call, body included.
+///
+/// Redirects are not followed: an OAuth endpoint or an EHR that redirects is misconfigured, and following would
+/// carry a token or a reading to an address nobody has configured.
+///
+/// # Errors
+/// [`OutboundError`] where the TLS roots cannot be loaded.
+#[expect(clippy::disallowed_methods, reason = "the one constructor of outbound clients")]
+pub fn client(timeout: Duration) -> Result<reqwest::Client, OutboundError> {
+    install_tls();
+    reqwest::Client::builder()
+        .user_agent(concat!("OpenHealthExchange/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(Duration::from_secs(10))
+        .timeout(timeout)
+        .pool_idle_timeout(Duration::from_secs(60))
+        .tcp_nodelay(true)
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .map_err(OutboundError)
+}

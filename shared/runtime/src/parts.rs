@@ -1,0 +1,154 @@
+//! The parts that settings name: store, bus, keyring, addresses.
+
+use std::sync::Arc;
+
+use ohx_bus::{SharedBus, sink::SinkBus};
+use ohx_bus_redis::RedisBus;
+use ohx_domain::{Clock, SystemClock};
+use ohx_seal::Keyring;
+use ohx_store::{SharedStore, StoreError};
+use ohx_store_postgres::PostgresStore;
+use ohx_store_sqlite::SqliteStore;
+use url::Url;
+
+use crate::{Ready, SettingError, Settings, outbound};
+
+/// What every function's state is made of.
+#[derive(Clone)]
+pub struct Parts {
+    /// The store.
+    pub store: SharedStore,
+    /// The bus.
+    pub bus: SharedBus,
+    /// The keyring.
+    pub keyring: Arc<Keyring>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// The outbound HTTP client.
+    pub http: reqwest::Client,
+    /// The address that patients and providers reach us at, without a trailing slash.
+    pub public_url: Url,
+    /// The base of our identifier systems, without a trailing slash.
+    pub identifier_base: String,
+}
+
+const DATABASE: &str = "postgres://user:password@host/database, or sqlite://path/to/ohx.db";
+const PUBLIC: &str = "the address that patients and providers reach OHX at, such as https://ohx.example.org";
+const IDENTIFIERS: &str = "the base of your identifier systems, such as https://ohx.example.org/ns; it must never change";
+
+/// How long a provider or an EHR may take over one call.
+const OUTBOUND_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
+
+impl Parts {
+    /// From settings, for a function that runs as its own process: `OHX_BUS` is `redis` or `http`.
+    ///
+    /// # Errors
+    /// A setting is missing or wrong, or the database cannot be opened. Nothing is connected yet.
+    pub async fn from_settings(settings: &Settings) -> anyhow::Result<Self> {
+        let bus = bus(settings)?;
+        Self::with_bus(settings, bus).await
+    }
+
+    /// From settings, on a bus that is there already.
+    ///
+    /// # Errors
+    /// As [`Parts::from_settings`].
+    pub async fn with_bus(settings: &Settings, bus: SharedBus) -> anyhow::Result<Self> {
+        let identifier_base = settings.url("OHX_IDENTIFIER_BASE", IDENTIFIERS)?;
+        Ok(Self {
+            store: store(settings).await?,
+            bus,
+            keyring: Arc::new(keyring(settings)?),
+            clock: Arc::new(SystemClock),
+            http: outbound::client(OUTBOUND_TIMEOUT)?,
+            public_url: settings.url("OHX_PUBLIC_URL", PUBLIC)?,
+            identifier_base: identifier_base.as_str().trim_end_matches('/').to_owned(),
+        })
+    }
+
+    /// An address under the public one.
+    pub fn public(&self, path: &str) -> Url {
+        let mut url = self.public_url.clone();
+        url.set_path(&format!("{}/{}", url.path().trim_end_matches('/'), path.trim_start_matches('/')));
+        url
+    }
+
+    /// For `/readyz`: the store and the broker answer.
+    pub fn ready(&self) -> Ready {
+        ready(self.store.clone(), self.bus.clone())
+    }
+}
+
+/// For `/readyz`: the store and the broker answer.
+pub fn ready(store: SharedStore, bus: SharedBus) -> Ready {
+    Arc::new(move || {
+        let (store, bus) = (store.clone(), bus.clone());
+        Box::pin(async move {
+            store.ping().await.map_err(|e| e.to_string())?;
+            bus.ping().await.map_err(|e| e.to_string())
+        })
+    })
+}
+
+/// The store that `DATABASE_URL` names.
+///
+/// # Errors
+/// [`SettingError`], and what the engine says.
+pub async fn store(settings: &Settings) -> anyhow::Result<SharedStore> {
+    let url = settings.text("DATABASE_URL").ok_or(SettingError::Missing { name: "DATABASE_URL", expected: DATABASE })?;
+    let explain = |error: StoreError| anyhow::Error::new(error).context("DATABASE_URL");
+    if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+        Ok(Arc::new(PostgresStore::connect(url).map_err(explain)?))
+    } else if url.starts_with("sqlite:") {
+        Ok(Arc::new(SqliteStore::open(url).await.map_err(explain)?))
+    } else {
+        // The address may hold a password, so it is not shown.
+        Err(SettingError::Wrong { name: "DATABASE_URL", expected: DATABASE.into(), shown: None }.into())
+    }
+}
+
+/// The bus that `OHX_BUS` names, for a function that runs as its own process.
+///
+/// # Errors
+/// [`SettingError`], and what the engine says.
+pub fn bus(settings: &Settings) -> anyhow::Result<SharedBus> {
+    let default = if settings.text("K_SINK").is_some() { "http" } else { "redis" };
+    match settings.text("OHX_BUS").unwrap_or(default) {
+        "redis" => Ok(Arc::new(redis(settings)?)),
+        "http" => {
+            let sink = settings.url("K_SINK", "the broker's address, which Knative's SinkBinding sets")?;
+            Ok(Arc::new(SinkBus::new(outbound::client(OUTBOUND_TIMEOUT)?, sink)))
+        }
+        other => Err(SettingError::Wrong {
+            name: "OHX_BUS",
+            expected: "redis or http for a function on its own, memory for ohx serve".into(),
+            shown: Some(other.into()),
+        }
+        .into()),
+    }
+}
+
+/// Redis Streams at `REDIS_URL`.
+///
+/// # Errors
+/// [`SettingError`].
+pub fn redis(settings: &Settings) -> anyhow::Result<RedisBus> {
+    let expected = "redis://host:6379, or rediss:// with TLS";
+    let url = settings.text("REDIS_URL").ok_or(SettingError::Missing { name: "REDIS_URL", expected })?;
+    let wrong = |_| SettingError::Wrong { name: "REDIS_URL", expected: expected.into(), shown: None };
+    Ok(RedisBus::connect(url, redis_prefix(settings)).map_err(wrong)?)
+}
+
+/// What the keys in Redis begin with: `OHX_REDIS_PREFIX`, `ohx` by default.
+pub fn redis_prefix(settings: &Settings) -> &str {
+    settings.text("OHX_REDIS_PREFIX").unwrap_or("ohx")
+}
+
+/// The keyring that `OHX_KEYS` holds.
+///
+/// # Errors
+/// [`SettingError`], without key material.
+pub fn keyring(settings: &Settings) -> Result<Keyring, SettingError> {
+    let keys = settings.secret("OHX_KEYS", "the keyring that seals tokens and payloads; make one with: ohx keys new")?;
+    Keyring::parse(&keys).map_err(|e| SettingError::Wrong { name: "OHX_KEYS", expected: e.to_string(), shown: None })
+}

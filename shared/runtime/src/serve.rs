@@ -1,0 +1,163 @@
+//! Serving: a port or Lambda, probes, limits, panic isolation, an end that loses nothing in hand.
+
+use std::pin::Pin;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use http::StatusCode;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tower_http::catch_panic::CatchPanicLayer;
+use tracing::Instrument as _;
+
+use crate::trace::{CURRENT, TraceContext};
+use crate::{Problem, Settings, logs, metrics, outbound};
+
+/// The largest request body, in bytes: ten times the largest event of ours.
+pub const MAX_BODY: usize = 2 * 1024 * 1024;
+
+/// Says whether the parts that a function needs can be reached, for `/readyz`; an error is one line for a person.
+pub type Ready = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> + Send + Sync>;
+
+/// Puts everything that functions have in common around `router`: `/livez`, `/readyz`, `/metrics`, trace context,
+/// counting, the body limit, and a 500 instead of a dead process when a handler panics.
+pub fn wrap(function: &'static str, router: Router, ready: Ready) -> Router {
+    let readyz = move || {
+        let check = ready();
+        async move {
+            match check.await {
+                Ok(()) => StatusCode::OK.into_response(),
+                Err(reason) => Problem::new(StatusCode::SERVICE_UNAVAILABLE, reason).into_response(),
+            }
+        }
+    };
+    let probes = Router::new()
+        .route("/livez", get(async || StatusCode::OK))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(async || ([("content-type", "text/plain; version=0.0.4")], metrics::exposition())));
+    let observed = router
+        .fallback(async || Problem::new(StatusCode::NOT_FOUND, "there is nothing at this address"))
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
+            // The panic's message could quote a value: the hook's location line is all that is logged.
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the function failed; the event may be delivered again").into_response()
+        }))
+        .layer(middleware::from_fn(move |request: Request, next: Next| observe(function, request, next)));
+    probes.merge(observed)
+}
+
+async fn observe(function: &'static str, request: Request, next: Next) -> Response {
+    let incoming = request.headers().get("traceparent").or_else(|| request.headers().get("ce-traceparent"));
+    let context = incoming.and_then(|v| v.to_str().ok()).and_then(TraceContext::parse).map_or_else(TraceContext::begin, TraceContext::child);
+    // The route's pattern, never the path: paths hold tickets and tokens.
+    let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str).to_owned();
+    let span = tracing::info_span!("request", function, method = %request.method(), route, trace_id = context.trace_id());
+    let began = tokio::time::Instant::now();
+    let response = CURRENT.scope(context, next.run(request)).instrument(span).await;
+    metrics::REQUESTS.with_label_values(&[function, response.status().as_str()]).inc();
+    metrics::REQUEST_SECONDS.with_label_values(&[function]).observe(began.elapsed().as_secs_f64());
+    response
+}
+
+/// Resolves at SIGTERM or SIGINT.
+pub async fn shutdown_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let term = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut term) => {
+                term.recv().await;
+            }
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = term => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+}
+
+/// Serves on a port until `shutdown`, then finishes what is in hand.
+///
+/// # Errors
+/// Where the socket fails.
+pub async fn serve_on(listener: TcpListener, app: Router, shutdown: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
+    axum::serve(listener, app).with_graceful_shutdown(shutdown).await
+}
+
+/// A function, ready to be served.
+pub struct Service {
+    router: Router,
+    ready: Ready,
+    background: Option<JoinHandle<()>>,
+}
+
+impl Service {
+    /// A function that only answers requests.
+    pub fn new(router: Router, ready: Ready) -> Self {
+        Self { router, ready, background: None }
+    }
+
+    /// With work beside the requests, which ends by itself at [`shutdown_signal`]; the process waits for it.
+    #[must_use]
+    pub fn with_background(mut self, work: JoinHandle<()>) -> Self {
+        self.background = Some(work);
+        self
+    }
+}
+
+async fn run_async<F, B>(function: &'static str, settings: Settings, build: B) -> anyhow::Result<()>
+where
+    B: FnOnce(Settings) -> F,
+    F: Future<Output = anyhow::Result<Service>>,
+{
+    let port = settings.parsed::<u16>("PORT", "a port number, such as 8080")?.unwrap_or(8080);
+    let lambda = settings.text("AWS_LAMBDA_RUNTIME_API").is_some();
+    let Service { router, ready, background } = build(settings).await?;
+    let app = wrap(function, router, ready);
+    if lambda {
+        return lambda_http::run(app).await.map_err(|e| anyhow::anyhow!("the Lambda runtime: {e}"));
+    }
+    let listener = TcpListener::bind(("0.0.0.0", port))
+        .await
+        .map_err(|e| anyhow::anyhow!("PORT {port} cannot be listened on: {e}"))?;
+    tracing::info!(function, port, "ready");
+    serve_on(listener, app, shutdown_signal()).await?;
+    if let Some(work) = background {
+        work.await?;
+    }
+    tracing::info!(function, "stopped");
+    Ok(())
+}
+
+/// The whole `main` of a function: settings, logs, its router, serving, an exit code.
+///
+/// A wrong setting ends it with one line on standard error and exit code 2.
+pub fn run<F, B>(function: &'static str, build: B) -> ExitCode
+where
+    B: FnOnce(Settings) -> F,
+    F: Future<Output = anyhow::Result<Service>>,
+{
+    let settings = Settings::from_env();
+    logs::init(settings.text("RUST_LOG"), logs::LogFormat::Json);
+    outbound::install_tls();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(function, &error.into()),
+    };
+    match runtime.block_on(run_async(function, settings, build)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(function, &error),
+    }
+}
+
+/// One line: what was to be done, and the chain of causes.
+#[expect(clippy::print_stderr, reason = "a start that fails is told to the person who started it")]
+fn fail(function: &str, error: &anyhow::Error) -> ExitCode {
+    eprintln!("{function}: {error:#}");
+    ExitCode::from(2)
+}

@@ -1,0 +1,158 @@
+//! The control interface: what a test in another process, or a person at a demo, can do to the cloud.
+
+use std::collections::BTreeMap;
+
+use axum::extract::{Path, State as Shared};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{delete, get, post};
+use axum::{Json, Router};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Fault, Kind, Measure, NewGroup, Person, Simulator, SimulatorError, Stats};
+
+/// All of it, as JSON, under `/_sandbox/withings`.
+pub(super) fn routes() -> Router<Simulator> {
+    let routes = Router::new()
+        .route("/persons", get(persons).post(add_person))
+        .route("/persons/{person}/history", post(history))
+        .route("/persons/{person}/groups", post(add_groups))
+        .route("/persons/{person}/weigh", post(weigh))
+        .route("/persons/{person}/unlink", post(unlink))
+        .route("/persons/{person}/truth", get(truth))
+        .route("/groups/{grpid}", delete(delete_group))
+        .route("/groups/{grpid}/correct", post(correct))
+        .route("/groups/{grpid}/confirm", post(confirm))
+        .route("/truth", get(all_counts))
+        .route("/redirects", post(register))
+        .route("/faults", post(inject).delete(clear))
+        .route("/stats", get(stats));
+    Router::new().nest("/_sandbox/withings", routes)
+}
+
+impl IntoResponse for SimulatorError {
+    fn into_response(self) -> Response {
+        let status = match self {
+            Self::UnknownPerson | Self::UnknownGroup => StatusCode::NOT_FOUND,
+            Self::BadWeight | Self::UnknownZone => StatusCode::UNPROCESSABLE_ENTITY,
+        };
+        (status, Json(json!({ "error": self.to_string() }))).into_response()
+    }
+}
+
+type Reply<T> = Result<Json<T>, SimulatorError>;
+type Sim = Shared<Simulator>;
+
+async fn persons(Shared(sim): Sim) -> Json<Vec<Person>> {
+    Json(sim.persons())
+}
+
+#[derive(Deserialize)]
+struct AddPerson {
+    /// One more than the highest there is, where it is not given.
+    id: Option<u64>,
+    name: String,
+    timezone: String,
+}
+
+async fn add_person(Shared(sim): Sim, Json(add): Json<AddPerson>) -> Reply<Person> {
+    let next = sim.persons().last().map_or(1000, |last| last.id.saturating_add(1));
+    let person = Person { id: add.id.unwrap_or(next), name: add.name, timezone: add.timezone };
+    sim.add_person(person.clone())?;
+    Ok(Json(person))
+}
+
+#[derive(Deserialize)]
+struct History {
+    #[serde(default = "month")]
+    days: u32,
+    groups_per_day: u32,
+}
+
+fn month() -> u32 {
+    30
+}
+
+async fn history(Shared(sim): Sim, Path(person): Path<u64>, Json(of): Json<History>) -> Reply<Value> {
+    let groups = sim.seed_history(person, of.days, of.groups_per_day)?;
+    Ok(Json(json!({ "groups": groups })))
+}
+
+async fn add_groups(
+    Shared(sim): Sim,
+    Path(person): Path<u64>,
+    Json(groups): Json<Vec<NewGroup>>,
+) -> Reply<Value> {
+    Ok(Json(json!({ "grpids": sim.add_groups(person, groups)? })))
+}
+
+#[derive(Deserialize)]
+struct Weigh {
+    /// The digits on the display, such as `72.10`.
+    kg: String,
+}
+
+async fn weigh(Shared(sim): Sim, Path(person): Path<u64>, Json(weigh): Json<Weigh>) -> Reply<Value> {
+    Ok(Json(json!({ "grpid": sim.weigh_now(person, &weigh.kg)? })))
+}
+
+async fn unlink(Shared(sim): Sim, Path(person): Path<u64>) -> Reply<Value> {
+    sim.unlink(person).map(|()| done())
+}
+
+async fn truth(Shared(sim): Sim, Path(person): Path<u64>) -> Reply<Value> {
+    let (groups, readings, counts) = (sim.truth(person)?, sim.readings(person)?, sim.counts(person)?);
+    Ok(Json(json!({ "groups": groups, "readings": readings, "counts": counts })))
+}
+
+async fn all_counts(Shared(sim): Sim) -> Reply<BTreeMap<u64, BTreeMap<Kind, usize>>> {
+    let persons = sim.persons();
+    let counts = persons.iter().map(|person| Ok((person.id, sim.counts(person.id)?)));
+    counts.collect::<Result<_, SimulatorError>>().map(Json)
+}
+
+#[derive(Deserialize)]
+struct Correct {
+    measures: Vec<Measure>,
+}
+
+async fn correct(Shared(sim): Sim, Path(grpid): Path<i64>, Json(to): Json<Correct>) -> Reply<Value> {
+    sim.correct(grpid, to.measures).map(|()| done())
+}
+
+async fn confirm(Shared(sim): Sim, Path(grpid): Path<i64>) -> Reply<Value> {
+    sim.confirm(grpid).map(|()| done())
+}
+
+async fn delete_group(Shared(sim): Sim, Path(grpid): Path<i64>) -> Reply<Value> {
+    sim.delete(grpid).map(|()| done())
+}
+
+#[derive(Deserialize)]
+struct Redirect {
+    uri: String,
+}
+
+async fn register(Shared(sim): Sim, Json(redirect): Json<Redirect>) -> Json<Value> {
+    sim.register_redirect(&redirect.uri);
+    done()
+}
+
+async fn inject(Shared(sim): Sim, Json(fault): Json<Fault>) -> Json<Value> {
+    sim.inject(fault);
+    done()
+}
+
+async fn clear(Shared(sim): Sim) -> Json<Value> {
+    sim.clear_faults();
+    done()
+}
+
+async fn stats(Shared(sim): Sim) -> Json<Stats> {
+    Json(sim.stats())
+}
+
+fn done() -> Json<Value> {
+    Json(json!({ "done": true }))
+}

@@ -1,0 +1,107 @@
+//! What can go wrong at a cloud, switched on from outside.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// A fault. Those with `calls` hit that many of the next API calls, one kind after the other in the order they were
+/// injected; the consent page and the control interface are never hit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "fault", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Fault {
+    /// The next page of `getmeas` ends in the middle, with a fitting length header.
+    TruncateNextPage,
+    /// In the next page of `getmeas` that has groups, one value is not a number.
+    WrongTypeInOneMeasure,
+    /// A proxy's HTML page instead of an envelope.
+    HtmlErrorPage {
+        /// The page's HTTP status; 200 happens too.
+        status: u16,
+        /// How many calls.
+        calls: u32,
+    },
+    /// A bare HTTP status from the edge, such as 429 or 500, with an empty body.
+    HttpStatus {
+        /// The status.
+        status: u16,
+        /// How many calls.
+        calls: u32,
+    },
+    /// Status 601 in the envelope.
+    TooManyRequests {
+        /// How many calls.
+        calls: u32,
+    },
+    /// The next refresh is carried out, and the connection closed without a reply.
+    DropReplyAfterRefresh,
+    /// Every API call waits before it is worked on; 0 ends it.
+    Latency {
+        /// How long, in milliseconds of real time.
+        millis: u64,
+    },
+    /// Notifications that are never sent.
+    LoseNotifications {
+        /// How many.
+        count: u32,
+    },
+    /// Notifications that are sent twice.
+    DoubleNotifications {
+        /// How many.
+        count: u32,
+    },
+}
+
+/// A fault that takes the place of an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Instead {
+    Html(u16),
+    Http(u16),
+    TooMany,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Faults {
+    instead: VecDeque<(Instead, u32)>,
+    pub(super) latency: Duration,
+    pub(super) truncate: u32,
+    pub(super) wrong_type: u32,
+    pub(super) drop_refresh: u32,
+    pub(super) lose: u32,
+    pub(super) double: u32,
+}
+
+impl Faults {
+    pub(super) fn inject(&mut self, fault: Fault) {
+        match fault {
+            Fault::TruncateNextPage => self.truncate += 1,
+            Fault::WrongTypeInOneMeasure => self.wrong_type += 1,
+            Fault::HtmlErrorPage { status, calls } => self.instead.push_back((Instead::Html(status), calls)),
+            Fault::HttpStatus { status, calls } => self.instead.push_back((Instead::Http(status), calls)),
+            Fault::TooManyRequests { calls } => self.instead.push_back((Instead::TooMany, calls)),
+            Fault::DropReplyAfterRefresh => self.drop_refresh += 1,
+            Fault::Latency { millis } => self.latency = Duration::from_millis(millis),
+            Fault::LoseNotifications { count } => self.lose += count,
+            Fault::DoubleNotifications { count } => self.double += count,
+        }
+    }
+
+    /// What the next call gets instead of its answer, if anything.
+    pub(super) fn next_instead(&mut self) -> Option<Instead> {
+        while let Some((instead, calls)) = self.instead.front_mut() {
+            if *calls > 0 {
+                *calls -= 1;
+                return Some(instead.clone());
+            }
+            self.instead.pop_front();
+        }
+        None
+    }
+}
+
+/// Takes one from a count of things still to go wrong.
+pub(super) fn take(count: &mut u32) -> bool {
+    let due = *count > 0;
+    *count = count.saturating_sub(1);
+    due
+}

@@ -1,0 +1,77 @@
+use serde_json::{Value, json};
+
+use super::World;
+use ohx_sandbox::withings::SimulatorError;
+
+#[tokio::test]
+async fn another_process_can_do_everything_through_the_control_interface() {
+    let world = World::new().await;
+    let url = |path: &str| format!("{}/_sandbox/withings{path}", world.base);
+    let post = async |path: &str, body: Value| -> (u16, Value) {
+        let reply = world.http.post(url(path)).json(&body).send().await.unwrap();
+        (reply.status().as_u16(), reply.json().await.unwrap_or_default())
+    };
+    let get =
+        async |path: &str| -> Value { world.http.get(url(path)).send().await.unwrap().json().await.unwrap() };
+
+    let (_, cleo) = post("/persons", json!({ "name": "Cleo", "timezone": "Asia/Tokyo" })).await;
+    assert_eq!(cleo, json!({ "id": 1002, "name": "Cleo", "timezone": "Asia/Tokyo" }));
+    assert_eq!(get("/persons").await.as_array().unwrap().len(), 3);
+    assert_eq!(
+        post("/persons/1002/history", json!({ "groups_per_day": 4 })).await.1,
+        json!({ "groups": 120 })
+    );
+    let before = get("/persons/1002/truth").await["counts"]["body-weight"].as_u64().unwrap();
+
+    let (_, weighed) = post("/persons/1002/weigh", json!({ "kg": "72.10" })).await;
+    let grpid = weighed["grpid"].as_i64().unwrap();
+    let truth = get("/persons/1002/truth").await;
+    let last = truth["readings"].as_array().unwrap().last().unwrap().clone();
+    assert_eq!((&last["grpid"], &last["values"]), (&json!(grpid), &json!(["72.10"])));
+    assert_eq!(get("/truth").await["1002"]["body-weight"], before + 1);
+
+    let group =
+        json!({ "date": world.now(), "attrib": 1, "measures": [{ "type": 54, "value": 97, "unit": 0 }] });
+    let (_, added) = post("/persons/1002/groups", json!([group])).await;
+    let ambiguous = added["grpids"][0].as_i64().unwrap();
+    assert_eq!(post(&format!("/groups/{ambiguous}/confirm"), json!({})).await.0, 200);
+    let rows = json!({ "measures": [{ "type": 1, "value": 722, "unit": -1 }] });
+    assert_eq!(post(&format!("/groups/{grpid}/correct"), rows).await.0, 200);
+    let corrected = get("/persons/1002/truth").await;
+    let found =
+        corrected["readings"].as_array().unwrap().iter().rev().take(2).map(|r| r["values"][0].clone());
+    assert_eq!(found.collect::<Vec<_>>(), ["97", "72.2"]);
+    for expected in [200, 404] {
+        let gone = world.http.delete(url(&format!("/groups/{grpid}"))).send().await.unwrap();
+        assert_eq!(gone.status(), expected);
+    }
+
+    assert_eq!(post("/faults", json!({ "fault": "too-many-requests", "calls": 1 })).await.0, 200);
+    assert_eq!(world.getmeas("x", &[]).await["status"], 601);
+    assert_eq!(post("/faults", json!({ "fault": "http-status", "status": 500, "calls": 9 })).await.0, 200);
+    world.http.delete(url("/faults")).send().await.unwrap();
+    assert_eq!(world.getmeas("x", &[]).await["status"], 401);
+    let stats = get("/stats").await;
+    assert_eq!(stats["calls"]["measure/getmeas"], 2);
+    assert_eq!((&stats["over_quota"], &stats["unauthorized"]), (&json!(1), &json!(1)));
+
+    assert_eq!(post("/redirects", json!({ "uri": "http://127.0.0.1:2/cb" })).await.0, 200);
+    assert_eq!(post("/persons/1002/unlink", json!({})).await.0, 200);
+    for (path, body, status) in [
+        ("/persons/1002/weigh", json!({ "kg": "heavy" }), 422),
+        ("/persons/7/weigh", json!({ "kg": "72" }), 404),
+        ("/persons", json!({ "name": "X", "timezone": "Mars/Base" }), 422),
+        ("/faults", json!({ "fault": "unheard-of" }), 422),
+    ] {
+        assert_eq!(post(path, body).await.0, status, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn every_refusal_says_why_and_names_nobody() {
+    let world = World::new().await;
+    assert_eq!(world.sim.weigh_now(7, "72"), Err(SimulatorError::UnknownPerson));
+    assert_eq!(world.sim.weigh_now(1000, "1e99"), Err(SimulatorError::BadWeight));
+    assert!(!SimulatorError::UnknownPerson.to_string().contains('7'));
+    assert_eq!(format!("{:?}", world.sim), "Simulator { .. }");
+}

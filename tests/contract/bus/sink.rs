@@ -1,0 +1,72 @@
+//! What publishing to a broker promises, against a real HTTP server.
+
+use std::time::Duration;
+
+use cloudevents::AttributesReader as _;
+use ohx_bus::sink::SinkBus;
+use ohx_bus::{Bus as _, BusError};
+use ohx_events::{Function, Priority, types};
+
+use crate::functions::{Functions, client, event, serve, status};
+use crate::rig::within;
+
+/// A broker whose answer is the event's id, where that is a number.
+async fn broker() -> (SinkBus, Functions) {
+    let functions = Functions::new(|call| async move { status(call.event.id().parse().unwrap_or(202)) });
+    let router = functions.routers().remove(&Function::Fetch).unwrap();
+    let url = format!("http://{}/", serve(router).await).parse().unwrap();
+    (SinkBus::new(client(), url), functions)
+}
+
+#[tokio::test]
+async fn each_event_is_posted_unchanged() {
+    let (bus, broker) = broker().await;
+    let mut sealed = event("sealed", types::RECORDS_FETCHED, Priority::Low);
+    sealed.set_data(ohx_events::envelope::SEALED, (0..=255).collect::<Vec<u8>>());
+    let mut events: Vec<_> =
+        (0..100).map(|n| event(format!("n{n}"), types::SYNC_REQUESTED, Priority::High)).collect();
+    events.push(sealed.clone());
+    within(bus.publish(events)).await.unwrap();
+    within(bus.publish_after(event("later", types::PING, Priority::Low), Duration::from_secs(3600)))
+        .await
+        .unwrap();
+    assert_eq!(broker.calls().len(), 102);
+    assert_eq!(broker.calls_of("later").len(), 1);
+    let got = &broker.calls_of("sealed")[0].event;
+    assert_eq!(
+        (got.data(), got.subject(), got.extension("priority")),
+        (sealed.data(), sealed.subject(), sealed.extension("priority"))
+    );
+}
+
+#[tokio::test]
+async fn anything_but_a_2xx_is_an_error_and_the_others_are_still_posted() {
+    let (bus, broker) = broker().await;
+    for code in ["200", "202", "204"] {
+        bus.publish(vec![event(code, types::PING, Priority::High)]).await.unwrap();
+    }
+    for code in ["301", "400", "404", "429", "500", "503"] {
+        let neighbours = [format!("before-{code}"), code.to_owned(), format!("after-{code}")];
+        let events = neighbours.iter().map(|id| event(id, types::PING, Priority::High)).collect();
+        match bus.publish(events).await {
+            Err(BusError::Unavailable(text)) => assert!(text.contains(code), "{text}"),
+            other => panic!("{other:?}"),
+        }
+        for id in neighbours {
+            assert_eq!(broker.calls_of(&id).len(), 1);
+        }
+    }
+}
+
+#[tokio::test]
+async fn ping_tells_a_broker_from_none() {
+    let (bus, broker) = broker().await;
+    // The server answers 405 to anything but POST, as a broker's ingress does.
+    within(bus.ping()).await.unwrap();
+    assert!(broker.calls().is_empty());
+    let port = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+    let nobody = SinkBus::new(client(), format!("http://127.0.0.1:{port}/").parse().unwrap());
+    assert!(matches!(within(nobody.ping()).await, Err(BusError::Unavailable(_))));
+    let lost = nobody.publish(vec![event("lost", types::PING, Priority::High)]);
+    assert!(matches!(within(lost).await, Err(BusError::Unavailable(_))));
+}

@@ -1,0 +1,187 @@
+//! The two shapes that every promise is tested in.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use tempfile::TempDir;
+
+use crate::outside::Outside;
+use crate::process::Process;
+use crate::services;
+
+/// The key of the API in tests.
+pub const API_KEY: &str = "an-api-key-for-tests-of-32-characters-or-more";
+const KEYRING: &str = "k1:c2l4dGVlbiBieXRlcyBhbmQgc2l4dGVlbiBtb3JlISE=";
+
+/// Which shape.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// `ohx serve`: SQLite and the in-process bus.
+    OneProcess,
+    /// PostgreSQL and Redis, every function as its own process, and `relay`.
+    ManyProcesses,
+}
+
+/// A running Open Health Exchange.
+pub struct Deployment {
+    /// Its shape.
+    pub shape: Shape,
+    /// Its processes; the first answers for patients, providers and the API.
+    pub processes: Vec<Process>,
+    front: Front,
+    folder: TempDir,
+    http: reqwest::Client,
+}
+
+/// Who answers what: one address in one process, three in many.
+struct Front {
+    oauth: String,
+    webhook: String,
+    api: String,
+}
+
+impl Deployment {
+    /// Starts one, configured for `outside`.
+    pub async fn start(shape: Shape, outside: &Outside) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let http = crate::outside::http();
+        let mut environment = BTreeMap::from([
+            ("OHX_KEYS".to_owned(), KEYRING.to_owned()),
+            ("OHX_API_KEY".to_owned(), API_KEY.to_owned()),
+            ("OHX_IDENTIFIER_BASE".to_owned(), "https://ohx.test/ns".to_owned()),
+            ("RUST_LOG".to_owned(), "info".to_owned()),
+            ("WITHINGS_SECRET".to_owned(), crate::outside::CLIENT_SECRET.to_owned()),
+        ]);
+        // One address in front, as a reverse proxy gives: `oauth`, `webhook` and `api` are behind it.
+        let front_port = crate::process::free_port();
+        environment.insert("OHX_PUBLIC_URL".into(), format!("http://127.0.0.1:{front_port}"));
+        match shape {
+            Shape::OneProcess => {
+                environment.insert("DATABASE_URL".into(), format!("sqlite://{}?mode=rwc", folder.path().join("ohx.db").display()));
+            }
+            Shape::ManyProcesses => {
+                let (redis, prefix) = services::redis();
+                environment.insert("DATABASE_URL".into(), services::database().await);
+                environment.insert("OHX_BUS".into(), "redis".into());
+                environment.insert("REDIS_URL".into(), redis);
+                environment.insert("OHX_REDIS_PREFIX".into(), prefix);
+                environment.insert("OHX_RELAY_RECLAIM_SECONDS".into(), "3".into());
+            }
+        }
+        apply(&environment, folder.path(), outside);
+        let start = |name: &str, arguments: &[&str], environment: &BTreeMap<String, String>| {
+            Process::start(name, arguments, environment, folder.path())
+        };
+        let (processes, front) = match shape {
+            Shape::OneProcess => {
+                let serve = start("ohx", &["serve"], &environment);
+                let front = Front { oauth: serve.url(), webhook: serve.url(), api: serve.url() };
+                (vec![serve], front)
+            }
+            Shape::ManyProcesses => {
+                let mut processes: Vec<_> = ["oauth", "webhook", "api", "nightly", "fetch", "transform", "publish"]
+                    .iter()
+                    .map(|f| start(&format!("ohx-{f}"), &[], &environment))
+                    .collect();
+                let front = Front { oauth: processes[0].url(), webhook: processes[1].url(), api: processes[2].url() };
+                let mut relay = environment.clone();
+                for (function, process) in ["NIGHTLY", "FETCH", "TRANSFORM", "PUBLISH"].iter().zip(&processes[3..]) {
+                    relay.insert(format!("OHX_{function}_URL"), process.url());
+                }
+                processes.push(start("ohx-relay", &[], &relay));
+                (processes, front)
+            }
+        };
+        let proxy = axum::Router::new().fallback({
+            let (http, front) = (http.clone(), [front.oauth.clone(), front.webhook.clone(), front.api.clone()]);
+            move |request: axum::extract::Request| forward(http.clone(), front.clone(), request)
+        });
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", front_port)).await.expect("the front's port");
+        tokio::spawn(async move { axum::serve(listener, proxy).await });
+        let deployment = Self { shape, processes, front, folder, http };
+        for process in &deployment.processes {
+            process.ready(&deployment.http).await;
+        }
+        deployment
+    }
+
+    /// The API's address.
+    pub fn api(&self) -> &str {
+        &self.front.api
+    }
+
+    /// Asks the API.
+    pub async fn get(&self, path: &str) -> serde_json::Value {
+        let response = self.http.get(format!("{}{path}", self.front.api)).bearer_auth(API_KEY).send().await.expect("the API answers");
+        response.json().await.expect("JSON")
+    }
+
+    /// Posts to the API; gives status and body.
+    pub async fn post(&self, path: &str, body: &serde_json::Value) -> (u16, serde_json::Value) {
+        let request = self.http.post(format!("{}{path}", self.front.api)).bearer_auth(API_KEY).json(body);
+        let response = request.send().await.expect("the API answers");
+        let status = response.status().as_u16();
+        (status, response.json().await.unwrap_or_default())
+    }
+
+    /// Sends the nightly ping: to the function in many processes. One process has a timer of its own for that.
+    pub async fn ping_nightly(&self) {
+        let nightly = self.processes.iter().find(|p| p.name == "ohx-nightly").expect("many processes");
+        let response = self
+            .http
+            .post(nightly.url())
+            .header("ce-specversion", "1.0")
+            .header("ce-id", format!("{}", rand::random::<u32>()))
+            .header("ce-source", "/cron")
+            .header("ce-type", "dev.knative.sources.ping")
+            .header("content-type", "application/json")
+            .body("{}")
+            .send()
+            .await
+            .expect("nightly answers");
+        assert_eq!(response.status(), 204);
+    }
+
+    /// What all processes have logged.
+    pub fn logs(&self) -> String {
+        self.processes.iter().map(Process::log).collect()
+    }
+
+    /// Everything this deployment has written to its folder (logs, and the database of one process).
+    pub fn written(&self) -> Vec<(String, Vec<u8>)> {
+        let files = std::fs::read_dir(self.folder.path()).expect("the folder").flatten();
+        files.map(|f| (f.file_name().to_string_lossy().into_owned(), std::fs::read(f.path()).unwrap_or_default())).collect()
+    }
+}
+
+/// Forwards a request to the function whose path it is.
+async fn forward(http: reqwest::Client, [oauth, webhook, api]: [String; 3], request: axum::extract::Request) -> axum::response::Response {
+    use axum::response::IntoResponse as _;
+    let path = request.uri().path_and_query().map_or("/", |p| p.as_str()).to_owned();
+    let to = match path.split('/').nth(1) {
+        Some("oauth") => oauth,
+        Some("webhook") => webhook,
+        _ => api,
+    };
+    let (parts, body) = request.into_parts();
+    let body = axum::body::to_bytes(body, 1 << 20).await.unwrap_or_default();
+    let mut headers = parts.headers;
+    headers.remove("host");
+    let sent = http.request(parts.method, format!("{to}{path}")).headers(headers).body(body).send().await;
+    let Ok(answer) = sent else {
+        return axum::http::StatusCode::BAD_GATEWAY.into_response();
+    };
+    let (status, mut headers) = (answer.status(), answer.headers().clone());
+    headers.remove("transfer-encoding");
+    let body = answer.bytes().await.unwrap_or_default();
+    (status, headers, body).into_response()
+}
+
+/// `ohx apply`, which also brings the schema up to date.
+fn apply(environment: &BTreeMap<String, String>, folder: &Path, outside: &Outside) {
+    let file = folder.join("ohx.yaml");
+    std::fs::write(&file, outside.configuration()).expect("the file");
+    let mut apply = Process::start("ohx", &["apply", "-f", &file.display().to_string()], environment, folder);
+    let code = apply.wait();
+    assert_eq!(code, Some(0), "{}", apply.log());
+}

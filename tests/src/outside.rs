@@ -1,0 +1,117 @@
+//! The outside world: the simulated Withings and the small FHIR server, on ports of their own, in the test's process.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ohx_domain::SystemClock;
+use ohx_sandbox::compare::{self, Row};
+use ohx_sandbox::fhir::FhirServer;
+use ohx_sandbox::withings::{Config, Person, Simulator};
+use tokio::net::TcpListener;
+
+/// The app's secret at the simulated provider.
+pub const CLIENT_SECRET: &str = "canary-client-secret-5f1c9a";
+
+/// A client like a browser or a provider's: follows nothing by itself.
+pub fn http() -> reqwest::Client {
+    ohx_runtime::outbound::client(Duration::from_secs(30)).expect("a client")
+}
+
+/// What OHX talks to.
+pub struct Outside {
+    /// The provider.
+    pub withings: Simulator,
+    /// The EHR.
+    pub ehr: FhirServer,
+    /// The provider's address.
+    pub withings_url: String,
+    /// The EHR's FHIR base.
+    pub fhir_url: String,
+    /// `update` or `conditional-create`.
+    pub strategy: &'static str,
+    batch_size: usize,
+}
+
+async fn serve(router: axum::Router) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(ohx_sandbox::serve(listener, router, std::future::pending()));
+    format!("http://{address}")
+}
+
+impl Outside {
+    /// Starts both. The provider's quota is far above the free plan's, so that a test does not wait for it.
+    pub async fn start() -> Self {
+        Self::with(|config| config.requests_per_minute = 100_000).await
+    }
+
+    /// Starts both, with the provider set up otherwise.
+    pub async fn with(change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = Config::new("ohx-test", CLIENT_SECRET, &[]);
+        change(&mut config);
+        let clock = Arc::new(SystemClock);
+        let withings = Simulator::new(config, clock.clone(), http());
+        let ehr = FhirServer::new(clock);
+        let withings_url = serve(withings.router()).await;
+        let fhir_url = format!("{}/fhir", serve(ehr.router()).await);
+        Self { withings, ehr, withings_url, fhir_url, strategy: "update", batch_size: 100 }
+    }
+
+    /// Writes with another strategy, or other batches.
+    #[must_use]
+    pub fn writing(mut self, strategy: &'static str, batch_size: usize) -> Self {
+        self.strategy = strategy;
+        self.batch_size = batch_size;
+        self
+    }
+
+    /// The file for `ohx apply`.
+    pub fn configuration(&self) -> String {
+        let Self { withings_url, fhir_url, strategy, batch_size, .. } = self;
+        format!(
+            "providers:\n  - name: withings\n    type: withings\n    client_id: ohx-test\n    client_secret: {{ env: WITHINGS_SECRET }}\n    \
+             requests_per_minute: 100000\n    base_urls: {{ api: \"{withings_url}\", consent: \"{withings_url}\" }}\n\
+             ehrs:\n  - name: clinic\n    base_url: {fhir_url}\n    strategy: {strategy}\n    batch_size: {batch_size}\n"
+        )
+    }
+
+    /// A person with an account.
+    pub fn person(&self, id: u64, name: &str) -> u64 {
+        let person = Person { id, name: name.to_owned(), timezone: "Europe/Vienna".to_owned() };
+        self.withings.add_person(person).expect("a new person");
+        id
+    }
+
+    /// What a browser does on the consent page; gives the address it is sent back to.
+    pub async fn sign_in(&self, authorize: &str, person: &str) -> String {
+        let url: url::Url = authorize.parse().expect("a URL");
+        if let Some((_, redirect)) = url.query_pairs().find(|(name, _)| name == "redirect_uri") {
+            // What an operator does once in the provider's dashboard.
+            self.withings.register_redirect(&redirect);
+        }
+        let page = http().get(authorize).send().await.expect("the provider answers");
+        assert_eq!(page.status(), 200, "the consent page");
+        let form: Vec<(String, String)> =
+            url.query_pairs().into_owned().chain([("user".to_owned(), person.to_owned())]).collect();
+        let url = format!("{}/oauth2_user/authorize2", self.withings_url);
+        let response = http().post(url).form(&form).send().await.expect("the provider answers");
+        assert!(response.status().is_redirection(), "{}", response.status());
+        response.headers()["location"].to_str().expect("text").to_owned()
+    }
+
+    /// Both sides, held against each other, all kinds added up.
+    pub async fn agreement(&self, person: u64, patient: &str) -> Row {
+        let rows = compare::compare(&self.withings, person, &http(), &self.fhir_url, patient).await.expect("both answer");
+        rows.into_values().fold(Row::default(), |mut sum, row| {
+            sum += row;
+            sum
+        })
+    }
+}
+
+impl Outside {
+    /// Every call of the provider's API waits so many milliseconds first; 0 ends it.
+    pub fn slow(&self, millis: u64) {
+        self.withings.inject(ohx_sandbox::withings::Fault::Latency { millis });
+    }
+}

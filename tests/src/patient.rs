@@ -1,0 +1,50 @@
+//! A patient with a browser: follows redirects by hand, keeps cookies, picks an account, consents.
+
+use serde_json::json;
+
+use crate::deployment::Deployment;
+use crate::outside::{Outside, http};
+
+/// Creates a link for `patient` and consents as `person` at the provider. Gives the link's id.
+pub async fn connect(deployment: &Deployment, outside: &Outside, patient: &str, person: &str, days: u32) -> String {
+    let (id, address) = create_link(deployment, patient, days).await;
+    let (status, page) = consent(outside, &address, person).await;
+    assert_eq!(status, 200, "{page}");
+    assert!(page.contains("Connected"), "{page}");
+    id
+}
+
+/// Creates a link; gives its id and the address for the patient.
+pub async fn create_link(deployment: &Deployment, patient: &str, days: u32) -> (String, String) {
+    let new = json!({"provider": "withings", "ehr": "clinic", "patient": patient, "backfill_days": days});
+    let (status, created) = deployment.post("/api/base/provider-links/", &new).await;
+    assert_eq!(status, 201, "{created}");
+    let text = |name: &str| created[name].as_str().expect("a text").to_owned();
+    (text("id"), text("connect_url"))
+}
+
+/// Opens the address, signs in at the provider as `person`, and comes back. Gives the last page's status and text.
+pub async fn consent(outside: &Outside, address: &str, person: &str) -> (u16, String) {
+    let (cookie, provider) = begin(address).await;
+    let back = outside.sign_in(&provider, person).await;
+    finish(&back, Some(&cookie)).await
+}
+
+/// Opens the address; gives the cookie and where the browser is sent.
+pub async fn begin(address: &str) -> (String, String) {
+    let response = http().get(address).send().await.expect("oauth answers");
+    assert_eq!(response.status(), 303, "{}", response.status());
+    let header = |name: &str| response.headers()[name].to_str().expect("text").to_owned();
+    let cookie = header("set-cookie").split(';').next().expect("a cookie").to_owned();
+    (cookie, header("location"))
+}
+
+/// Comes back from the provider; gives status and text of the page.
+pub async fn finish(back: &str, cookie: Option<&str>) -> (u16, String) {
+    let mut request = http().get(back);
+    if let Some(cookie) = cookie {
+        request = request.header("cookie", cookie);
+    }
+    let response = request.send().await.expect("oauth answers");
+    (response.status().as_u16(), response.text().await.expect("a page"))
+}
