@@ -65,7 +65,8 @@ impl Deployment {
                 environment.insert("OHX_BUS".into(), "redis".into());
                 environment.insert("REDIS_URL".into(), redis);
                 environment.insert("OHX_REDIS_PREFIX".into(), prefix);
-                environment.insert("OHX_RELAY_RECLAIM_SECONDS".into(), "3".into());
+                environment.insert("OHX_RELAY_TIMEOUT_SECONDS".into(), "6".into());
+                environment.insert("OHX_RELAY_RECLAIM_SECONDS".into(), "7".into());
             }
         }
         apply(&environment, folder.path(), outside);

@@ -80,8 +80,9 @@ async fn run(links: &Links, open: &OpenLink, request: &Request, priority: Priori
     let (mut next, mut sent, mut records): (Option<PageToken>, u32, u64) = (None, 0, 0);
     loop {
         let page: Page = links
-            .call(open, &app, provider.as_ref(), async |token| {
-                provider.fetch(&app, token, &request.record, &request.query, next.as_ref()).await
+            .call(open, &app, provider.as_ref(), |token| {
+                let (app, provider, next) = (&app, provider.as_ref(), next.as_ref());
+                async move { provider.fetch(app, &token, &request.record, &request.query, next).await }
             })
             .await?;
         // What changes while pages are read is only certain to be seen from the first page's moment on.

@@ -58,7 +58,10 @@ pub(crate) async fn one(links: &Links, id: LinkId, reason: SyncReason) -> Result
     // After the asking: a provider that is slow to call us back must not hold up the readings.
     let callback = links.callback(&open);
     let pushed = links
-        .call(&open, &app, provider.as_ref(), async |token| provider.subscribe(&app, token, &callback).await)
+        .call(&open, &app, provider.as_ref(), |token| {
+            let (app, provider, callback) = (&app, provider.as_ref(), &callback);
+            async move { provider.subscribe(app, &token, callback).await }
+        })
         .await;
     let push = match pushed {
         Ok(_) => PushState::Subscribed { checked: links.parts().clock.now() },

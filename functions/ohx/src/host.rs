@@ -80,14 +80,17 @@ impl Host {
             let stop = stopped(stop.clone());
             async move {
                 match self.engine {
-                    Engine::Memory(bus) => bus.run(deliver, bury, policy, stop).await,
+                    Engine::Memory(bus) => {
+                        bus.run(deliver, bury, policy, stop).await;
+                        Ok(())
+                    }
                     Engine::Redis(relay) => relay.run(deliver, bury, policy, stop).await,
                 }
             }
         };
         let events = tokio::spawn(events);
         ohx_runtime::serve::serve_on(listener, self.public, stopped(stop)).await?;
-        events.await?;
+        events.await??;
         Ok(())
     }
 }

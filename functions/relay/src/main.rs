@@ -13,9 +13,6 @@ use ohx_relay::{StoreBury, addresses};
 use ohx_runtime::serve::{Service, shutdown_signal};
 use ohx_runtime::{outbound, parts};
 
-/// How long a function may take over one event; queues give an event to another relay only well after that.
-const DELIVERY_TIMEOUT: Duration = Duration::from_secs(240);
-
 fn main() -> ExitCode {
     ohx_runtime::run("relay", async |settings| {
         let bus = parts::redis(&settings)?;
@@ -23,14 +20,20 @@ fn main() -> ExitCode {
         let addresses = addresses(&settings)?;
         let name = settings.text("HOSTNAME").map_or_else(|| format!("relay-{}", std::process::id()), str::to_owned);
         let mut config = RelayConfig::default();
+        if let Some(seconds) = settings.parsed::<u64>("OHX_RELAY_TIMEOUT_SECONDS", "a number of seconds")? {
+            config.timeout = Duration::from_secs(seconds);
+        }
         if let Some(seconds) = settings.parsed::<u64>("OHX_RELAY_RECLAIM_SECONDS", "a number of seconds")? {
             config.reclaim_after = Duration::from_secs(seconds);
         }
         let url = settings.text("REDIS_URL").unwrap_or_default();
+        let deliver = Arc::new(HttpDeliver::new(outbound::client(config.timeout)?, addresses));
         let relay = RedisRelay::new(url, parts::redis_prefix(&settings), &name, config)?;
-        let deliver = Arc::new(HttpDeliver::new(outbound::client(DELIVERY_TIMEOUT)?, addresses));
         let bury = Arc::new(StoreBury::new(store.clone(), Arc::new(SystemClock)));
-        let work = tokio::spawn(async move { relay.run(deliver, bury, RetryPolicy::default(), shutdown_signal()).await });
+        let work = tokio::spawn(async move {
+            relay.run(deliver, bury, RetryPolicy::default(), shutdown_signal()).await?;
+            Ok(())
+        });
         let ready = parts::ready(store, Arc::new(bus));
         Ok(Service::new(Router::new(), ready).with_background(work))
     })

@@ -19,16 +19,18 @@ impl Links {
     ///
     /// # Errors
     /// [`LinkError::Provider`], [`LinkError::Quota`], [`LinkError::Busy`], [`LinkError::Store`].
-    pub async fn call<T, F>(&self, open: &OpenLink, app: &App, provider: &dyn Provider, call: F) -> Result<T>
+    pub async fn call<T, F, R>(&self, open: &OpenLink, app: &App, provider: &dyn Provider, call: F) -> Result<T>
     where
-        F: AsyncFn(&SecretString) -> std::result::Result<T, ProviderError>,
+        F: Fn(SecretString) -> R + Send,
+        R: Future<Output = std::result::Result<T, ProviderError>> + Send,
+        T: Send,
     {
         let id = open.link.id;
         let mut pair = self.tokens(open, app, provider, Stale::None).await?;
         let mut refreshed = false;
         loop {
             self.take_quota(app, provider).await?;
-            let error = match call(&pair.access).await {
+            let error = match call(pair.access.clone()).await {
                 Ok(done) => {
                     PROVIDER_CALLS.with_label_values(&[provider.kind(), "ok"]).inc();
                     return Ok(done);

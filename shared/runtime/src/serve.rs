@@ -93,7 +93,7 @@ pub async fn serve_on(listener: TcpListener, app: Router, shutdown: impl Future<
 pub struct Service {
     router: Router,
     ready: Ready,
-    background: Option<JoinHandle<()>>,
+    background: Option<JoinHandle<anyhow::Result<()>>>,
 }
 
 impl Service {
@@ -102,9 +102,10 @@ impl Service {
         Self { router, ready, background: None }
     }
 
-    /// With work beside the requests, which ends by itself at [`shutdown_signal`]; the process waits for it.
+    /// With work beside the requests, which ends by itself at [`shutdown_signal`]; the process waits for it, and ends
+    /// with it where it fails.
     #[must_use]
-    pub fn with_background(mut self, work: JoinHandle<()>) -> Self {
+    pub fn with_background(mut self, work: JoinHandle<anyhow::Result<()>>) -> Self {
         self.background = Some(work);
         self
     }
@@ -126,9 +127,18 @@ where
         .await
         .map_err(|e| anyhow::anyhow!("PORT {port} cannot be listened on: {e}"))?;
     tracing::info!(function, port, "ready");
-    serve_on(listener, app, shutdown_signal()).await?;
-    if let Some(work) = background {
-        work.await?;
+    let serving = serve_on(listener, app, shutdown_signal());
+    match background {
+        None => serving.await?,
+        Some(mut work) => {
+            tokio::select! {
+                served = serving => {
+                    served?;
+                    work.await??;
+                }
+                ended = &mut work => ended??,
+            }
+        }
     }
     tracing::info!(function, "stopped");
     Ok(())
