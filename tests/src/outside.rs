@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ohx_domain::SystemClock;
 use ohx_sandbox::compare::{self, Row};
-use ohx_sandbox::fhir::FhirServer;
+use ohx_sandbox::fhir::{Fault, FhirServer};
 use ohx_sandbox::withings::{Config, Person, Simulator};
 use tokio::net::TcpListener;
 
@@ -113,5 +113,25 @@ impl Outside {
     /// Every call of the provider's API waits so many milliseconds first; 0 ends it.
     pub fn slow(&self, millis: u64) {
         self.withings.inject(ohx_sandbox::withings::Fault::Latency { millis });
+    }
+
+    /// A proxy's page in place of the next answers of the EHR.
+    pub fn html_from_ehr(&self, calls: u32) {
+        self.ehr.inject(Fault::HtmlErrorPage { status: 502, calls });
+    }
+
+    /// The EHR answers 503 with `Retry-After`, so many times.
+    pub fn busy_ehr(&self, calls: u32, retry_after: u64) {
+        self.ehr.inject(Fault::Unavailable { calls, retry_after });
+    }
+
+    /// The EHR refuses any resource with an identifier that ends so.
+    pub fn refuse_at_ehr(&self, ending: &str, status: u16) {
+        self.ehr.inject(Fault::RejectIdentifier { value: ending.to_owned(), status });
+    }
+
+    /// The EHR takes everything again.
+    pub fn ehr_recovers(&self) {
+        self.ehr.clear_faults();
     }
 }

@@ -1,6 +1,6 @@
 //! What can go wrong at an EHR, switched on from outside.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -36,10 +36,12 @@ pub enum Fault {
         /// How many requests.
         calls: u32,
     },
-    /// 422 for any resource that carries an identifier with this value.
+    /// An error for any resource that carries an identifier whose value ends so.
     RejectIdentifier {
-        /// The identifier's value.
+        /// The end of the identifier's value.
         value: String,
+        /// The error: 422 (a rule) or 413 (too long), for example.
+        status: u16,
     },
     /// 413 for a bundle with more entries than this.
     MaxEntries {
@@ -65,7 +67,7 @@ pub(super) enum Hit {
 #[derive(Debug, Default)]
 pub(super) struct Faults {
     hits: VecDeque<(Hit, u32)>,
-    pub(super) rejected: BTreeSet<String>,
+    rejected: BTreeMap<String, u16>,
     pub(super) max_entries: Option<usize>,
     pub(super) latency: Duration,
 }
@@ -79,12 +81,17 @@ impl Faults {
             Fault::HttpStatus { status, calls } => self.hits.push_back((Hit::Http(status), calls)),
             Fault::HtmlErrorPage { status, calls } => self.hits.push_back((Hit::Html(status), calls)),
             Fault::CommitThenDrop { calls } => self.hits.push_back((Hit::Drop, calls)),
-            Fault::RejectIdentifier { value } => {
-                self.rejected.insert(value);
+            Fault::RejectIdentifier { value, status } => {
+                self.rejected.insert(value, status);
             }
             Fault::MaxEntries { entries } => self.max_entries = Some(entries),
             Fault::Latency { millis } => self.latency = Duration::from_millis(millis),
         }
+    }
+
+    /// The error for a resource with this identifier, if it is not to be taken.
+    pub(super) fn rejects(&self, identifier: &str) -> Option<u16> {
+        self.rejected.iter().find(|(end, _)| identifier.ends_with(end.as_str())).map(|(_, status)| *status)
     }
 
     /// What hits the next request, if anything.

@@ -158,8 +158,10 @@ impl Store {
         faults: &Faults,
     ) -> Result<Written, Refused> {
         let identifiers = identifiers(resource);
-        if identifiers.iter().any(|(_, value)| faults.rejected.contains(value)) {
-            return Err(Refused::unprocessable("business-rule", "this server does not take this resource"));
+        if let Some(status) = identifiers.iter().find_map(|(_, value)| faults.rejects(value)) {
+            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::UNPROCESSABLE_ENTITY);
+            let code = if status == StatusCode::PAYLOAD_TOO_LARGE { "too-long" } else { "business-rule" };
+            return Err(Refused::new(status, code, "this server does not take this resource"));
         }
         let version = self.resources.get(&key).map_or(1, |stored| stored.version + 1);
         let stored = Stored {

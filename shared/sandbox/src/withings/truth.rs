@@ -25,7 +25,7 @@ const SINGLE: [(i64, Kind); 12] = [
     (54, "oxygen-saturation"),
     (71, "body-temperature"),
     (76, "muscle-mass"),
-    (77, "hydration"),
+    (77, "body-water"),
     (88, "bone-mass"),
     (91, "pulse-wave-velocity"),
 ];

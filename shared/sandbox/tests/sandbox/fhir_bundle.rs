@@ -130,7 +130,7 @@ async fn a_transaction_that_fails_leaves_nothing() {
     ehr.post("", bundle("batch", &[("PUT", "Observation/a", &weight("1.0", "a", Some("a")), json!({}))]))
         .await;
     let before = (ehr.server.snapshot(), ehr.server.resources("Observation"));
-    ehr.server.inject(Fault::RejectIdentifier { value: "poison".to_owned() });
+    ehr.server.inject(Fault::RejectIdentifier { value: "poison".to_owned(), status: 422 });
     let (new, update) = (weight("2.0", "new", None), weight("3.0", "moved", Some("a")));
     let dangling = weight("1", "x", None).replace("Patient/p1", "urn:uuid:nobody");
     let poison = weight("1", "poison", None);

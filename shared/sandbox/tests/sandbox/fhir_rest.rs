@@ -316,7 +316,7 @@ async fn faults_strike_and_a_dropped_reply_was_committed() {
     assert_eq!(ehr.server.snapshot().versions, 1, "it was written");
     assert_eq!(ehr.put("a", &body(), None).await.status(), 200);
 
-    ehr.server.inject(Fault::RejectIdentifier { value: "poison".to_owned() });
+    ehr.server.inject(Fault::RejectIdentifier { value: "poison".to_owned(), status: 422 });
     assert_eq!(issue(ehr.post("/Observation", weight("1", "poison", None)).await).await.0, 422);
     ehr.server.inject(Fault::Latency { millis: 60_000 });
     assert!(tokio::time::timeout(Duration::from_millis(200), ehr.get("/metadata")).await.is_err());

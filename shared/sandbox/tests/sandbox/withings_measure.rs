@@ -72,7 +72,7 @@ async fn a_history_is_the_same_for_the_same_seed_and_has_every_oddity() {
         "fat-mass",
         "fat-ratio",
         "heart-rate",
-        "hydration",
+        "body-water",
         "muscle-mass",
         "oxygen-saturation",
         "pulse-wave-velocity",
