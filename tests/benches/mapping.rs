@@ -31,7 +31,10 @@ fn main() {
     let hand = || by_hand::map(page.as_bytes(), &context).len();
     let observations = by_document();
     assert_eq!(observations, hand(), "both map the same readings");
-    println!("{GROUPS} groups, {} KB of JSON, {observations} Observations, {ROUNDS} rounds in turn, one core", page.len() / 1024);
+    println!(
+        "{GROUPS} groups, {} KB of JSON, {observations} Observations, {ROUNDS} rounds in turn, one core",
+        page.len() / 1024
+    );
 
     let (mut document, mut written, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {

@@ -26,7 +26,11 @@ fn main() {
             let began = Instant::now();
             let mut child = start(&binary, port);
             while !answers(port) {
-                assert!(began.elapsed() < Duration::from_secs(10), "{function} did not answer: {:?}", child.try_wait());
+                assert!(
+                    began.elapsed() < Duration::from_secs(10),
+                    "{function} did not answer: {:?}",
+                    child.try_wait()
+                );
                 std::thread::sleep(Duration::from_micros(200));
             }
             times.push(began.elapsed().as_secs_f64() * 1000.0);
@@ -36,7 +40,11 @@ fn main() {
         }
         times.sort_by(f64::total_cmp);
         let (p50, p95) = (times[STARTS / 2], times[STARTS * 95 / 100]);
-        println!("{function:<10} {p50:>7.1} {p95:>7.1} {:>8.1} {:>8.1}", memory as f64 / 1024.0, file.len() as f64 / 1048576.0);
+        println!(
+            "{function:<10} {p50:>7.1} {p95:>7.1} {:>8.1} {:>8.1}",
+            memory as f64 / 1024.0,
+            file.len() as f64 / 1048576.0
+        );
     }
 }
 

@@ -1,6 +1,13 @@
 //! Each function is killed at random points during a backfill of 2,000 readings, and started again: nothing is
 //! missing, nothing is doubled. `OHX_CRASH_SEED` replays a run.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods, clippy::print_stdout, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    missing_docs
+)]
 
 use ohx_sandbox::withings::{Measure, NewGroup};
 use ohx_tests::deployment::{Deployment, Shape};
@@ -25,7 +32,8 @@ async fn every_function_is_killed_again_and_again() {
 }
 
 async fn survive(shape: Shape, kills: u32) {
-    let seed = std::env::var("OHX_CRASH_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or_else(rand::random::<u64>);
+    let seed =
+        std::env::var("OHX_CRASH_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or_else(rand::random::<u64>);
     println!("OHX_CRASH_SEED={seed}");
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
     // Small pages and slow answers stretch the backfill, so that every function is met at work.
@@ -57,7 +65,9 @@ async fn survive(shape: Shape, kills: u32) {
         breathe(rng.random_range(40..400)).await;
         // Those that events reach; the consent is over.
         let candidates: Vec<usize> = (0..deployment.processes.len())
-            .filter(|&p| !matches!(deployment.processes[p].name.as_str(), "ohx-oauth" | "ohx-api" | "ohx-webhook"))
+            .filter(|&p| {
+                !matches!(deployment.processes[p].name.as_str(), "ohx-oauth" | "ohx-api" | "ohx-webhook")
+            })
             .collect();
         let chosen = candidates[rng.random_range(0..candidates.len())];
         let process = &mut deployment.processes[chosen];

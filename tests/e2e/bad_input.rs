@@ -27,7 +27,12 @@ both_shapes!(
 const PATIENT: &str = "Patient/p1";
 
 /// Posts to a function; gives status, and the problem's detail.
-async fn post(deployment: &Deployment, function: &str, headers: &[(&str, &str)], body: Vec<u8>) -> (u16, String) {
+async fn post(
+    deployment: &Deployment,
+    function: &str,
+    headers: &[(&str, &str)],
+    body: Vec<u8>,
+) -> (u16, String) {
     let process = deployment.processes.iter().find(|p| p.name == format!("ohx-{function}")).unwrap();
     let mut request = http().post(process.url()).body(body);
     for (name, value) in headers {
@@ -65,7 +70,12 @@ async fn what_is_no_event_of_ours_is_refused() {
     let outside = Outside::start().await;
     outside.person(1, "Ada");
     let deployment = Deployment::start(Shape::ManyProcesses, &outside).await;
-    let ce = [("ce-specversion", "1.0"), ("ce-id", "1"), ("ce-source", "/test"), ("content-type", "application/json")];
+    let ce = [
+        ("ce-specversion", "1.0"),
+        ("ce-id", "1"),
+        ("ce-source", "/test"),
+        ("content-type", "application/json"),
+    ];
     let functions = [
         ("nightly", types::LINK_CONNECTED),
         ("fetch", types::SYNC_REQUESTED),
@@ -78,7 +88,8 @@ async fn what_is_no_event_of_ours_is_refused() {
         let (status, detail) = post(&deployment, function, &ce, b"{}".to_vec()).await;
         assert_eq!(status, 400, "{function}, no type: {detail}");
         let structured = [("content-type", "application/cloudevents+json")];
-        let (status, detail) = post(&deployment, function, &structured, b"{\"specversion\":\"1.0\"".to_vec()).await;
+        let (status, detail) =
+            post(&deployment, function, &structured, b"{\"specversion\":\"1.0\"".to_vec()).await;
         assert_eq!(status, 400, "{function}, cut off: {detail}");
         let typed: Vec<_> = ce.iter().copied().chain([("ce-type", event_type)]).collect();
         let (status, detail) = post(&deployment, function, &typed, b"{\"request\": 5}".to_vec()).await;
@@ -91,13 +102,17 @@ async fn what_is_no_event_of_ours_is_refused() {
         let unknown = envelope(event_type, stranger);
         let event = match function {
             "nightly" => unknown.plain(&json!({"provider": "withings", "again": false})),
-            "fetch" => unknown.plain(&json!({"request": RequestId::new(), "provider": "withings", "record": "getmeas",
+            "fetch" => unknown
+                .plain(&json!({"request": RequestId::new(), "provider": "withings", "record": "getmeas",
                 "query": "since", "since": "2026-01-01T00:00:00Z", "reason": "manual"})),
             _ => Ok(unknown.sealed(&some_key(), &json!({})).unwrap().0),
         };
         let (status, detail) = post_event(&deployment, function, event.unwrap()).await;
         assert_eq!(status, 422, "{function}: {detail}");
-        assert!(detail.contains(&stranger.to_string()) || detail.contains("is not in the ledger"), "{function}: {detail}");
+        assert!(
+            detail.contains(&stranger.to_string()) || detail.contains("is not in the ledger"),
+            "{function}: {detail}"
+        );
     }
 
     // A payload that was sealed for another link.
@@ -168,11 +183,26 @@ async fn html_from_either_side_is_no_answer(shape: Shape) {
     let (outside, deployment) = world(shape, 30).await;
     connect(&deployment, &outside, PATIENT, "1", 31).await;
     arrives(&outside, &deployment, 0).await;
-    let late = NewGroup { date: recently(), attrib: 0, category: 1, modelid: None, measures: vec![Measure::new(1, 71_234_999, -6)] };
+    let late = NewGroup {
+        date: recently(),
+        attrib: 0,
+        category: 1,
+        modelid: None,
+        measures: vec![Measure::new(1, 71_234_999, -6)],
+    };
     outside.withings.inject(Fault::HtmlErrorPage { status: 200, calls: 1 });
     outside.withings.inject(Fault::HtmlErrorPage { status: 502, calls: 1 });
     outside.html_from_ehr(2);
     outside.withings.add_group(1, late).unwrap();
+    // Only then look: the test's own reading would meet the EHR's page.
+    until("both pages were met", 30, async || {
+        let logs = deployment.logs();
+        (logs.contains("withings answered measure getmeas")
+            && logs.contains("EHR endpoint clinic is not available"))
+        .then_some(())
+    })
+    .await;
+    outside.ehr_recovers();
     arrives(&outside, &deployment, 0).await;
 }
 
@@ -220,7 +250,8 @@ async fn one_entry(shape: Shape, status: u16) {
     })
     .await;
     let hole = &coverage[0]["missing"][0];
-    let seconds = |name: &str| hole[name].as_str().unwrap().parse::<ohx_domain::Instant>().unwrap().as_second();
+    let seconds =
+        |name: &str| hole[name].as_str().unwrap().parse::<ohx_domain::Instant>().unwrap().as_second();
     assert_eq!(seconds("end") - seconds("start"), 1, "{hole}");
 
     // Once the EHR takes it, the next nightly run brings it in, and the letter is gone.
@@ -275,9 +306,11 @@ async fn a_dead_grant_asks_for_consent_again(shape: Shape) {
 
     // Readings go on at the provider; with a fresh consent only the gap is fetched, and all is there.
     outside.withings.weigh_now(1, "71.234567").unwrap();
-    let (status, address) = deployment.post(&format!("/api/base/provider-links/{link}/connect-address/"), &Value::Null).await;
+    let (status, address) =
+        deployment.post(&format!("/api/base/provider-links/{link}/connect-address/"), &Value::Null).await;
     assert_eq!(status, 200);
-    let (status, page) = ohx_tests::patient::consent(&outside, address["connect_url"].as_str().unwrap(), "1").await;
+    let (status, page) =
+        ohx_tests::patient::consent(&outside, address["connect_url"].as_str().unwrap(), "1").await;
     assert_eq!(status, 200, "{page}");
     arrives(&outside, &deployment, 0).await;
 }

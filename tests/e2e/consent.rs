@@ -2,11 +2,15 @@
 
 use ohx_tests::deployment::{Deployment, Shape};
 use ohx_tests::outside::Outside;
-use ohx_tests::patient::{begin, consent, connect, create_link, finish};
+use ohx_tests::patient::{begin, connect, consent, create_link, finish};
 
 use crate::both_shapes;
 
-both_shapes!(a_consent_works_once_in_its_own_browser, an_account_belongs_to_one_patient, declining_changes_nothing);
+both_shapes!(
+    a_consent_works_once_in_its_own_browser,
+    an_account_belongs_to_one_patient,
+    declining_changes_nothing
+);
 
 async fn world(shape: Shape) -> (Outside, Deployment) {
     let outside = Outside::start().await;

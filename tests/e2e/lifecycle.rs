@@ -14,7 +14,11 @@ async fn every_function_has_probes_and_metrics_and_ends_on_sigterm() {
         let get = |path: &str| http().get(format!("{}{path}", process.url())).send();
         assert_eq!(get("/livez").await.unwrap().status(), 200, "{}", process.name);
         let metrics = get("/metrics").await.unwrap().text().await.unwrap();
-        assert!(metrics.contains("# TYPE ohx_http_requests_total counter") || metrics.is_empty(), "{}", process.name);
+        assert!(
+            metrics.contains("# TYPE ohx_http_requests_total counter") || metrics.is_empty(),
+            "{}",
+            process.name
+        );
         assert_eq!(get("/nothing-here").await.unwrap().status(), 404, "{}", process.name);
         assert_eq!(process.terminate().await, Some(0), "{}: {}", process.name, process.log());
     }
@@ -34,10 +38,20 @@ async fn the_api_wants_its_key() {
         assert_eq!(answer.status(), 401);
         assert_eq!(answer.headers()["content-type"], "application/problem+json");
     }
-    let (status, problem) = deployment.post("/api/base/provider-links/", &serde_json::json!({"provider": "none", "ehr": "clinic", "patient": "Patient/1"})).await;
+    let (status, problem) = deployment
+        .post(
+            "/api/base/provider-links/",
+            &serde_json::json!({"provider": "none", "ehr": "clinic", "patient": "Patient/1"}),
+        )
+        .await;
     assert_eq!(status, 422);
     assert!(problem["detail"].as_str().unwrap().contains("provider app none is not configured"), "{problem}");
-    let (status, problem) = deployment.post("/api/base/provider-links/", &serde_json::json!({"provider": "withings", "ehr": "clinic", "patient": "p 1"})).await;
+    let (status, problem) = deployment
+        .post(
+            "/api/base/provider-links/",
+            &serde_json::json!({"provider": "withings", "ehr": "clinic", "patient": "p 1"}),
+        )
+        .await;
     assert_eq!(status, 422);
     assert!(problem["detail"].as_str().unwrap().contains("a patient reference must be"), "{problem}");
 }

@@ -62,7 +62,9 @@ async fn history_and_news_arrive_once(shape: Shape) {
     assert_eq!(deployment.get("/api/publishers/dead-letters/").await, serde_json::json!([]));
 
     // Asking again changes nothing at the EHR.
-    let (status, sync) = deployment.post("/api/ingestors/syncs/", &serde_json::json!({"link": link, "from": "2020-01-01T00:00:00Z"})).await;
+    let (status, sync) = deployment
+        .post("/api/ingestors/syncs/", &serde_json::json!({"link": link, "from": "2020-01-01T00:00:00Z"}))
+        .await;
     assert_eq!(status, 422, "a window of years is too long: {sync}");
     let (status, sync) = deployment.post("/api/ingestors/syncs/", &serde_json::json!({"link": link})).await;
     assert_eq!(status, 202, "{sync}");
@@ -149,12 +151,14 @@ async fn nothing_readable_is_kept(shape: Shape) {
     let canary = outside.person(987_654_321, "Canary");
     for kg in 0..5 {
         let measures = vec![Measure::new(1, 77_123_400 + kg, -6)];
-        let group = NewGroup { date: jiff_now() - 7200 - kg, attrib: 0, category: 1, modelid: None, measures };
+        let group =
+            NewGroup { date: jiff_now() - 7200 - kg, attrib: 0, category: 1, modelid: None, measures };
         outside.withings.add_group(canary, group).unwrap();
     }
     connect(&deployment, &outside, "Patient/canary", "987654321", 31).await;
     agree(&outside, canary, "Patient/canary").await;
-    let secrets = ["771234", "77.1234", "987654321", ohx_tests::outside::CLIENT_SECRET, ohx_tests::deployment::API_KEY];
+    let secrets =
+        ["771234", "77.1234", "987654321", ohx_tests::outside::CLIENT_SECRET, ohx_tests::deployment::API_KEY];
     for (file, bytes) in deployment.written() {
         for secret in secrets {
             let found = bytes.windows(secret.len()).any(|w| w == secret.as_bytes());

@@ -57,7 +57,10 @@ impl Deployment {
         environment.insert("OHX_PUBLIC_URL".into(), format!("http://127.0.0.1:{front_port}"));
         match shape {
             Shape::OneProcess => {
-                environment.insert("DATABASE_URL".into(), format!("sqlite://{}?mode=rwc", folder.path().join("ohx.db").display()));
+                environment.insert(
+                    "DATABASE_URL".into(),
+                    format!("sqlite://{}?mode=rwc", folder.path().join("ohx.db").display()),
+                );
             }
             Shape::ManyProcesses => {
                 let (redis, prefix) = services::redis();
@@ -80,13 +83,17 @@ impl Deployment {
                 (vec![serve], front)
             }
             Shape::ManyProcesses => {
-                let mut processes: Vec<_> = ["oauth", "webhook", "api", "nightly", "fetch", "transform", "publish"]
-                    .iter()
-                    .map(|f| start(&format!("ohx-{f}"), &[], &environment))
-                    .collect();
-                let front = Front { oauth: processes[0].url(), webhook: processes[1].url(), api: processes[2].url() };
+                let mut processes: Vec<_> =
+                    ["oauth", "webhook", "api", "nightly", "fetch", "transform", "publish"]
+                        .iter()
+                        .map(|f| start(&format!("ohx-{f}"), &[], &environment))
+                        .collect();
+                let front =
+                    Front { oauth: processes[0].url(), webhook: processes[1].url(), api: processes[2].url() };
                 let mut relay = environment.clone();
-                for (function, process) in ["NIGHTLY", "FETCH", "TRANSFORM", "PUBLISH"].iter().zip(&processes[3..]) {
+                for (function, process) in
+                    ["NIGHTLY", "FETCH", "TRANSFORM", "PUBLISH"].iter().zip(&processes[3..])
+                {
                     relay.insert(format!("OHX_{function}_URL"), process.url());
                 }
                 processes.push(start("ohx-relay", &[], &relay));
@@ -94,10 +101,12 @@ impl Deployment {
             }
         };
         let proxy = axum::Router::new().fallback({
-            let (http, front) = (http.clone(), [front.oauth.clone(), front.webhook.clone(), front.api.clone()]);
+            let (http, front) =
+                (http.clone(), [front.oauth.clone(), front.webhook.clone(), front.api.clone()]);
             move |request: axum::extract::Request| forward(http.clone(), front.clone(), request)
         });
-        let listener = tokio::net::TcpListener::bind(("127.0.0.1", front_port)).await.expect("the front's port");
+        let listener =
+            tokio::net::TcpListener::bind(("127.0.0.1", front_port)).await.expect("the front's port");
         tokio::spawn(async move { axum::serve(listener, proxy).await });
         let deployment = Self { shape, processes, front, folder, http };
         for process in &deployment.processes {
@@ -113,7 +122,13 @@ impl Deployment {
 
     /// Asks the API.
     pub async fn get(&self, path: &str) -> serde_json::Value {
-        let response = self.http.get(format!("{}{path}", self.front.api)).bearer_auth(API_KEY).send().await.expect("the API answers");
+        let response = self
+            .http
+            .get(format!("{}{path}", self.front.api))
+            .bearer_auth(API_KEY)
+            .send()
+            .await
+            .expect("the API answers");
         response.json().await.expect("JSON")
     }
 
@@ -151,12 +166,20 @@ impl Deployment {
     /// Everything this deployment has written to its folder (logs, and the database of one process).
     pub fn written(&self) -> Vec<(String, Vec<u8>)> {
         let files = std::fs::read_dir(self.folder.path()).expect("the folder").flatten();
-        files.map(|f| (f.file_name().to_string_lossy().into_owned(), std::fs::read(f.path()).unwrap_or_default())).collect()
+        files
+            .map(|f| {
+                (f.file_name().to_string_lossy().into_owned(), std::fs::read(f.path()).unwrap_or_default())
+            })
+            .collect()
     }
 }
 
 /// Forwards a request to the function whose path it is.
-async fn forward(http: reqwest::Client, [oauth, webhook, api]: [String; 3], request: axum::extract::Request) -> axum::response::Response {
+async fn forward(
+    http: reqwest::Client,
+    [oauth, webhook, api]: [String; 3],
+    request: axum::extract::Request,
+) -> axum::response::Response {
     use axum::response::IntoResponse as _;
     let path = request.uri().path_and_query().map_or("/", |p| p.as_str()).to_owned();
     let to = match path.split('/').nth(1) {

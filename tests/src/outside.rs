@@ -101,7 +101,9 @@ impl Outside {
 
     /// Both sides, held against each other, all kinds added up.
     pub async fn agreement(&self, person: u64, patient: &str) -> Row {
-        let rows = compare::compare(&self.withings, person, &http(), &self.fhir_url, patient).await.expect("both answer");
+        let rows = compare::compare(&self.withings, person, &http(), &self.fhir_url, patient)
+            .await
+            .expect("both answer");
         rows.into_values().fold(Row::default(), |mut sum, row| {
             sum += row;
             sum

@@ -6,7 +6,13 @@ use crate::deployment::Deployment;
 use crate::outside::{Outside, http};
 
 /// Creates a link for `patient` and consents as `person` at the provider. Gives the link's id.
-pub async fn connect(deployment: &Deployment, outside: &Outside, patient: &str, person: &str, days: u32) -> String {
+pub async fn connect(
+    deployment: &Deployment,
+    outside: &Outside,
+    patient: &str,
+    person: &str,
+    days: u32,
+) -> String {
     let (id, address) = create_link(deployment, patient, days).await;
     let (status, page) = consent(outside, &address, person).await;
     assert_eq!(status, 200, "{page}");

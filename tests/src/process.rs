@@ -34,7 +34,12 @@ pub struct Process {
 
 impl Process {
     /// Starts a binary with only these variables, and `PORT`; its output is added to a log in `folder`.
-    pub fn start(name: &str, arguments: &[&str], environment: &BTreeMap<String, String>, folder: &Path) -> Self {
+    pub fn start(
+        name: &str,
+        arguments: &[&str],
+        environment: &BTreeMap<String, String>,
+        folder: &Path,
+    ) -> Self {
         let port = free_port();
         let mut environment = environment.clone();
         environment.insert("PORT".into(), port.to_string());
@@ -53,7 +58,11 @@ impl Process {
     /// Starts it (again).
     pub fn restart(&mut self) {
         let binary = binaries().join(&self.name);
-        assert!(binary.exists(), "{} is not built: run make test, or cargo build --workspace --bins", binary.display());
+        assert!(
+            binary.exists(),
+            "{} is not built: run make test, or cargo build --workspace --bins",
+            binary.display()
+        );
         let log = File::options().create(true).append(true).open(&self.log).expect("a log file");
         let child = Command::new(binary)
             .args(&self.arguments)
@@ -95,7 +104,9 @@ impl Process {
         let mut child = self.child.take().expect("it runs");
         let sent = Command::new("kill").arg(child.id().to_string()).status().expect("kill runs");
         assert!(sent.success());
-        until(&format!("{} ends after SIGTERM", self.name), 10, async || child.try_wait().expect("a state")).await.code()
+        until(&format!("{} ends after SIGTERM", self.name), 10, async || child.try_wait().expect("a state"))
+            .await
+            .code()
     }
 
     /// Waits for it to end by itself, and gives its exit code.

@@ -3,7 +3,8 @@
 use sqlx::Connection as _;
 
 fn started(name: &str) -> String {
-    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run this through tests/with-services, or make test"))
+    std::env::var(name)
+        .unwrap_or_else(|_| panic!("{name} is not set: run this through tests/with-services, or make test"))
 }
 
 /// A database of one test's own. It goes with the server.

@@ -15,8 +15,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use http::{HeaderValue, StatusCode, header};
 use ohx_link::{LinkError, Links};
-use ohx_runtime::settings::{SettingError, Settings};
 use ohx_runtime::Problem;
+use ohx_runtime::settings::{SettingError, Settings};
 use ohx_store::StoreError;
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
@@ -56,8 +56,14 @@ pub fn router(links: Links, key: &SecretString) -> Router {
 
 /// Digests are compared, in constant time: neither the key nor its length shows.
 async fn authorize(State(expected): State<Arc<[u8; 32]>>, request: Request, next: Next) -> Response {
-    let given = request.headers().get(header::AUTHORIZATION).and_then(|v| v.to_str().ok()).and_then(|v| v.strip_prefix("Bearer "));
-    let good = given.is_some_and(|key| Sha256::digest(key.trim().as_bytes()).as_slice().ct_eq(expected.as_slice()).into());
+    let given = request
+        .headers()
+        .get(header::AUTHORIZATION)
+        .and_then(|v| v.to_str().ok())
+        .and_then(|v| v.strip_prefix("Bearer "));
+    let good = given.is_some_and(|key| {
+        Sha256::digest(key.trim().as_bytes()).as_slice().ct_eq(expected.as_slice()).into()
+    });
     if good {
         return next.run(request).await;
     }

@@ -92,7 +92,10 @@ pub(crate) struct CreatedLink {
 }
 
 /// `POST /api/base/provider-links/`: a pending link, and the address to send the patient to (good for seven days).
-pub(crate) async fn create(State(links): State<Links>, body: Result<Json<NewLink>, axum::extract::rejection::JsonRejection>) -> Result<impl IntoResponse, Problem> {
+pub(crate) async fn create(
+    State(links): State<Links>,
+    body: Result<Json<NewLink>, axum::extract::rejection::JsonRejection>,
+) -> Result<impl IntoResponse, Problem> {
     let Json(new) = body.map_err(|e| Problem::new(e.status(), e.body_text()))?;
     let backfill_days = new.backfill_days.unwrap_or(DEFAULT_BACKFILL_DAYS);
     if backfill_days > MAX_BACKFILL_DAYS {
@@ -132,14 +135,21 @@ pub(crate) struct Address {
 }
 
 /// `POST /api/base/provider-links/{id}/connect-address/`: a fresh address for a link that needs a consent.
-pub(crate) async fn connect_address(State(links): State<Links>, Path(id): Path<String>) -> Result<Json<Address>, Problem> {
+pub(crate) async fn connect_address(
+    State(links): State<Links>,
+    Path(id): Path<String>,
+) -> Result<Json<Address>, Problem> {
     let link = links.get(read(&id)?).await.map_err(problem)?;
-    let connect_url = ticket::connect_address(links.parts(), link.id).await.map_err(store_problem)?.to_string();
+    let connect_url =
+        ticket::connect_address(links.parts(), link.id).await.map_err(store_problem)?.to_string();
     Ok(Json(Address { connect_url }))
 }
 
 /// `GET /api/base/provider-links/{id}/`.
-pub(crate) async fn one(State(links): State<Links>, Path(id): Path<String>) -> Result<Json<ShownLink>, Problem> {
+pub(crate) async fn one(
+    State(links): State<Links>,
+    Path(id): Path<String>,
+) -> Result<Json<ShownLink>, Problem> {
     let link = links.get(read(&id)?).await.map_err(problem)?;
     Ok(Json(link.into()))
 }
@@ -163,7 +173,10 @@ pub(crate) struct LinkPage {
 }
 
 /// `GET /api/base/provider-links/`: by id, so by creation.
-pub(crate) async fn list(State(links): State<Links>, query: Result<Query<Listing>, axum::extract::rejection::QueryRejection>) -> Result<Json<LinkPage>, Problem> {
+pub(crate) async fn list(
+    State(links): State<Links>,
+    query: Result<Query<Listing>, axum::extract::rejection::QueryRejection>,
+) -> Result<Json<LinkPage>, Problem> {
     let Query(listing) = query.map_err(|e| Problem::new(StatusCode::BAD_REQUEST, e.body_text()))?;
     let limit = listing.limit.unwrap_or(100).clamp(1, 1000);
     let filter = LinkFilter {

@@ -6,7 +6,10 @@ use axum::Json;
 use axum::extract::{Path, Query as Parameters, State};
 use axum::response::IntoResponse;
 use http::StatusCode;
-use ohx_domain::{Counts, Instant, Interval, Intervals, LinkId, LinkState, Query, Record, Request, RequestId, RequestState, SyncId, SyncReason};
+use ohx_domain::{
+    Counts, Instant, Interval, Intervals, LinkId, LinkState, Query, Record, Request, RequestId, RequestState,
+    SyncId, SyncReason,
+};
 use ohx_link::{Asked, Asking, LinkError, Links};
 use ohx_runtime::Problem;
 use serde::{Deserialize, Serialize};
@@ -89,18 +92,33 @@ pub(crate) async fn start(
             (from, _) => {
                 let (start, end) = (from.unwrap_or(now - DEFAULT_WINDOW), new.to.unwrap_or(now).min(now));
                 let window = Interval::new(start, end).filter(|w| w.end <= w.start + spec.max_window);
-                let detail = || format!("from must be before to and now, and at most {} days before it", spec.max_window.as_secs() / 86_400);
+                let detail = || {
+                    format!(
+                        "from must be before to and now, and at most {} days before it",
+                        spec.max_window.as_secs() / 86_400
+                    )
+                };
                 Query::Window(window.ok_or_else(|| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail()))?)
             }
         };
-        let asking = Asking { record: spec.record, query, reason: SyncReason::Manual, sync, source: "api", delay: Duration::ZERO };
+        let asking = Asking {
+            record: spec.record,
+            query,
+            reason: SyncReason::Manual,
+            sync,
+            source: "api",
+            delay: Duration::ZERO,
+        };
         let (Asked::Requested(_) | Asked::Merged(_)) = links.ask(&link, &asking).await.map_err(problem)?;
     }
     Ok((StatusCode::ACCEPTED, Json(show(&links, sync).await?)))
 }
 
 /// `GET /api/ingestors/syncs/{id}/`: how far it is.
-pub(crate) async fn one(State(links): State<Links>, Path(id): Path<String>) -> Result<Json<ShownSync>, Problem> {
+pub(crate) async fn one(
+    State(links): State<Links>,
+    Path(id): Path<String>,
+) -> Result<Json<ShownSync>, Problem> {
     let id: SyncId = read(&id)?;
     let sync = show(&links, id).await?;
     if sync.requests.is_empty() {
@@ -135,7 +153,10 @@ pub(crate) struct ShownCoverage {
 }
 
 /// `GET /api/ingestors/coverage/?link=`: why is Tuesday missing?
-pub(crate) async fn coverage(State(links): State<Links>, Parameters(of): Parameters<OfLink>) -> Result<Json<Vec<ShownCoverage>>, Problem> {
+pub(crate) async fn coverage(
+    State(links): State<Links>,
+    Parameters(of): Parameters<OfLink>,
+) -> Result<Json<Vec<ShownCoverage>>, Problem> {
     let link = links.get(read(&of.link)?).await.map_err(problem)?;
     let (_, provider) = links.app(&link.provider).await.map_err(problem)?;
     let parts = links.parts();
@@ -144,7 +165,12 @@ pub(crate) async fn coverage(State(links): State<Links>, Parameters(of): Paramet
     for spec in provider.records(&link.scopes) {
         let known = parts.store.coverage(link.id, &spec.record).await.map_err(store_problem)?;
         let missing = wanted.map(|w| known.published.gaps(w)).unwrap_or_default();
-        shown.push(ShownCoverage { record: spec.record, published: known.published, missing, cursor: known.cursor });
+        shown.push(ShownCoverage {
+            record: spec.record,
+            published: known.published,
+            missing,
+            cursor: known.cursor,
+        });
     }
     Ok(Json(shown))
 }
@@ -170,7 +196,10 @@ pub(crate) struct ShownLetter {
 }
 
 /// `GET /api/publishers/dead-letters/`: what could not be done, newest first.
-pub(crate) async fn dead_letters(State(links): State<Links>, Parameters(which): Parameters<Letters>) -> Result<Json<Vec<ShownLetter>>, Problem> {
+pub(crate) async fn dead_letters(
+    State(links): State<Links>,
+    Parameters(which): Parameters<Letters>,
+) -> Result<Json<Vec<ShownLetter>>, Problem> {
     let link = which.link.as_deref().map(read).transpose()?;
     let limit = which.limit.unwrap_or(100).clamp(1, 1000);
     let letters = links.parts().store.dead_letters(link, limit).await.map_err(store_problem)?;

@@ -71,7 +71,12 @@ async fn give_up(links: &Links, asked: &SyncRequested, why: &str) -> Result<(), 
     Ok(())
 }
 
-async fn run(links: &Links, open: &OpenLink, request: &Request, priority: Priority) -> Result<(), EventFailure> {
+async fn run(
+    links: &Links,
+    open: &OpenLink,
+    request: &Request,
+    priority: Priority,
+) -> Result<(), EventFailure> {
     let parts = links.parts();
     let (app, provider) = links.app(&open.link.provider).await?;
     let run = RunId::new();
@@ -110,7 +115,10 @@ async fn run(links: &Links, open: &OpenLink, request: &Request, priority: Priori
             };
             let (event, size) = envelope.sealed(&open.key, &part)?;
             if size > MAX_SEALED {
-                let reason = format!("one record of {} is {size} bytes sealed; an event carries {MAX_SEALED}", request.record);
+                let reason = format!(
+                    "one record of {} is {size} bytes sealed; an event carries {MAX_SEALED}",
+                    request.record
+                );
                 return Err(EventFailure::reject(reason));
             }
             events.push(event);

@@ -105,7 +105,9 @@ async fn record(
     let Some(start) = link.history_start else {
         return Ok(());
     };
-    if spec.changes && let Some(connected) = link.connected_at {
+    if spec.changes
+        && let Some(connected) = link.connected_at
+    {
         parts.store.init_cursor(link.id, &spec.record, connected - SKEW).await?;
     }
     let coverage = parts.store.coverage(link.id, &spec.record).await?;
@@ -125,7 +127,14 @@ async fn record(
             }
         }
     }
-    let asking = |query| Asking { record: spec.record.clone(), query, reason, sync, source: "nightly", delay: Duration::ZERO };
+    let asking = |query| Asking {
+        record: spec.record.clone(),
+        query,
+        reason,
+        sync,
+        source: "nightly",
+        delay: Duration::ZERO,
+    };
     let backfill = reason == SyncReason::Backfill;
     if !backfill && !asks_for_changes {
         let since = match coverage.cursor {
@@ -192,7 +201,9 @@ pub async fn resume(links: &Links) -> Result<u64, LinkError> {
         for request in &page {
             match links.get(request.link).await {
                 Ok(link) => links.announce(&link, request, "nightly", Duration::ZERO).await?,
-                Err(LinkError::Unknown(id)) => tracing::warn!(link = %id, request = %request.id, "a request of no link"),
+                Err(LinkError::Unknown(id)) => {
+                    tracing::warn!(link = %id, request = %request.id, "a request of no link")
+                }
                 Err(error) => return Err(error),
             }
             resumed += 1;

@@ -14,8 +14,8 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use subtle::ConstantTimeEq as _;
 
-use crate::pages::Page;
 use crate::out_of_reach;
+use crate::pages::Page;
 
 const COOKIE: &str = "ohx_state";
 
@@ -74,15 +74,19 @@ async fn end(links: &Links, provider: &str, returned: Returned, headers: &Header
     }
     let Some(code) = returned.code else {
         tracing::info!(link = %id, "the patient declined");
-        return Err(Page::error(StatusCode::OK, "You did not share anything. To connect after all, open the address from your clinic again."));
+        return Err(Page::error(
+            StatusCode::OK,
+            "You did not share anything. To connect after all, open the address from your clinic again.",
+        ));
     };
     let (app, adapter) = links.app(&link.provider).await.map_err(|e| out_of_reach(&e))?;
     let asked_at = parts.clock.now();
-    let grant = adapter.exchange_code(&app, &code, &redirect_uri(links, &link.provider)).await.map_err(|source| {
-        let again = matches!(source.remedy(), Remedy::Reauthorize | Remedy::Refresh);
-        let page = out_of_reach(&LinkError::Provider { link: id, source });
-        if again { stale() } else { page }
-    })?;
+    let grant =
+        adapter.exchange_code(&app, &code, &redirect_uri(links, &link.provider)).await.map_err(|source| {
+            let again = matches!(source.remedy(), Remedy::Reauthorize | Remedy::Refresh);
+            let page = out_of_reach(&LinkError::Provider { link: id, source });
+            if again { stale() } else { page }
+        })?;
     connect(links, &link, &grant, asked_at).await.map_err(|error| match error {
         LinkError::Store(StoreError::Conflict { .. }) => {
             tracing::warn!(link = %id, "the account is connected for another patient");
@@ -101,7 +105,12 @@ async fn end(links: &Links, provider: &str, returned: Returned, headers: &Header
     Ok(Page::connected())
 }
 
-async fn connect(links: &Links, link: &Link, grant: &Grant, asked_at: ohx_domain::Instant) -> Result<(), LinkError> {
+async fn connect(
+    links: &Links,
+    link: &Link,
+    grant: &Grant,
+    asked_at: ohx_domain::Instant,
+) -> Result<(), LinkError> {
     let parts = links.parts();
     let id: LinkId = link.id;
     let account = grant.account.clone().ok_or(LinkError::State {

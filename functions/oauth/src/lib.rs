@@ -33,7 +33,10 @@ pub fn router(links: Links) -> Router {
 /// What a patient reads when something of ours is out of reach.
 pub(crate) fn out_of_reach(error: &LinkError) -> Page {
     tracing::error!(error = %error, "consent not possible");
-    Page::error(StatusCode::SERVICE_UNAVAILABLE, "Something is out of reach at the moment. Please try again in a few minutes.")
+    Page::error(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "Something is out of reach at the moment. Please try again in a few minutes.",
+    )
 }
 
 async fn connect(State(links): State<Links>, Path(ticket): Path<String>) -> Response {
@@ -49,10 +52,18 @@ async fn begin(links: &Links, ticket: &str) -> Result<Response, Page> {
         .peek_ticket(&ticket::digest(ticket), TicketKind::Connect, now)
         .await
         .map_err(store)?
-        .ok_or_else(|| Page::error(StatusCode::NOT_FOUND, "This address has expired or was never valid. Please ask your clinic for a new one."))?;
+        .ok_or_else(|| {
+            Page::error(
+                StatusCode::NOT_FOUND,
+                "This address has expired or was never valid. Please ask your clinic for a new one.",
+            )
+        })?;
     let link = links.get(link).await.map_err(|e| out_of_reach(&e))?;
     if !matches!(link.state, LinkState::Pending | LinkState::ReauthorizationRequired) {
-        return Err(Page::error(StatusCode::CONFLICT, "This account is connected already. You can close this page."));
+        return Err(Page::error(
+            StatusCode::CONFLICT,
+            "This account is connected already. You can close this page.",
+        ));
     }
     let (app, provider) = links.app(&link.provider).await.map_err(|e| out_of_reach(&e))?;
     let state = ticket::issue(parts, link.id, TicketKind::State, CONSENT).await.map_err(store)?;

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use ohx_domain::{Clock as _, EhrAuth, EhrEndpoint, EhrName, ProviderApp, ProviderName, SystemClock, WriteStrategy};
+use ohx_domain::{
+    Clock as _, EhrAuth, EhrEndpoint, EhrName, ProviderApp, ProviderName, SystemClock, WriteStrategy,
+};
 use ohx_runtime::{Settings, parts};
 use ohx_seal::Keyring;
 use ohx_store::SharedStore;
@@ -73,7 +75,8 @@ impl Apply {
         let keyring = parts::keyring(settings)?;
         let store = parts::store(settings).await?;
         store.migrate().await?;
-        let (providers, ehrs) = apply(&configuration, settings, &keyring, &store).await.with_context(|| file.to_string())?;
+        let (providers, ehrs) =
+            apply(&configuration, settings, &keyring, &store).await.with_context(|| file.to_string())?;
         println!("Applied {providers} provider app(s) and {ehrs} EHR endpoint(s) from {file}.");
         Ok(())
     }
@@ -147,7 +150,8 @@ pub(crate) async fn apply(
             strategy: e.strategy.unwrap_or(WriteStrategy::Update),
             batch_size,
         };
-        let sealed = token.map(|t| keyring.seal(&["ehrs", e.name.as_str(), "secret"], t.as_bytes())).transpose()?;
+        let sealed =
+            token.map(|t| keyring.seal(&["ehrs", e.name.as_str(), "secret"], t.as_bytes())).transpose()?;
         ehrs.push((endpoint, sealed));
     }
     for (app, sealed) in &providers {
@@ -155,10 +159,12 @@ pub(crate) async fn apply(
     }
     for (endpoint, sealed) in &ehrs {
         if endpoint.auth == EhrAuth::None {
-            eprintln!("EHR endpoint {}: no authorization is configured; for test servers only", endpoint.name);
+            eprintln!(
+                "EHR endpoint {}: no authorization is configured; for test servers only",
+                endpoint.name
+            );
         }
         store.put_ehr(endpoint, sealed.as_deref(), now).await?;
     }
     Ok((providers.len(), ehrs.len()))
 }
-

@@ -44,12 +44,15 @@ impl Host {
                 let bus = Arc::new(parts::redis(settings)?);
                 let url = settings.text("REDIS_URL").unwrap_or_default();
                 let name = format!("ohx-serve-{}", std::process::id());
-                let relay = RedisRelay::new(url, parts::redis_prefix(settings), &name, RelayConfig::default())?;
+                let relay =
+                    RedisRelay::new(url, parts::redis_prefix(settings), &name, RelayConfig::default())?;
                 (bus, Engine::Redis(relay))
             }
             other => {
                 let expected = "memory or redis for ohx serve".into();
-                return Err(SettingError::Wrong { name: "OHX_BUS", expected, shown: Some(other.into()) }.into());
+                return Err(
+                    SettingError::Wrong { name: "OHX_BUS", expected, shown: Some(other.into()) }.into()
+                );
             }
         };
         let api_key = ohx_api::api_key(settings)?;
@@ -66,7 +69,8 @@ impl Host {
             (Function::Transform, ohx_transform::router(links.clone())),
             (Function::Publish, ohx_publish::router(links.clone())),
         ];
-        let inner = inner.into_iter().map(|(f, router)| (f, wrap(f.as_str(), router, ready.clone()))).collect();
+        let inner =
+            inner.into_iter().map(|(f, router)| (f, wrap(f.as_str(), router, ready.clone()))).collect();
         Ok(Self { public: wrap("ohx", public, ready), links, engine, inner })
     }
 

@@ -52,16 +52,21 @@ impl Map {
 
     fn map(&self) -> anyhow::Result<Mapped> {
         let document = match &self.mapping {
-            Some(file) => std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?,
+            Some(file) => {
+                std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?
+            }
             None => {
-                let known: Vec<_> = ohx_mapping::BUILT_IN.iter().map(|(p, r, _)| format!("{p}/{r}")).collect();
+                let known: Vec<_> =
+                    ohx_mapping::BUILT_IN.iter().map(|(p, r, _)| format!("{p}/{r}")).collect();
                 let wanted = format!("{}/{}", self.provider, self.record);
                 let found = ohx_mapping::builtin(self.provider.as_str(), &self.record);
-                let missing = || format!("there is no built-in mapping for {wanted}; there is {}", known.join(", "));
+                let missing =
+                    || format!("there is no built-in mapping for {wanted}; there is {}", known.join(", "));
                 found.with_context(missing)?.to_owned()
             }
         };
-        let named = self.mapping.as_ref().map_or_else(|| "built-in mapping".to_owned(), |m| m.display().to_string());
+        let named =
+            self.mapping.as_ref().map_or_else(|| "built-in mapping".to_owned(), |m| m.display().to_string());
         let mapping = Mapping::parse(&document).map_err(|e| anyhow::anyhow!("{named}: {e}"))?;
         let file = self.file.display();
         let mut page = Vec::new();
@@ -86,10 +91,19 @@ fn bundle(mapped: &Mapped) -> String {
     let entries: Vec<_> = mapped
         .observations
         .iter()
-        .map(|o| format!("    {{\"fullUrl\":\"urn:ohx:{}\",\"resource\":{}}}", o.identifier.resource_id(), o.resource.get()))
+        .map(|o| {
+            format!(
+                "    {{\"fullUrl\":\"urn:ohx:{}\",\"resource\":{}}}",
+                o.identifier.resource_id(),
+                o.resource.get()
+            )
+        })
         .collect();
     if entries.is_empty() {
         return "{\n  \"resourceType\": \"Bundle\",\n  \"type\": \"collection\"\n}".to_owned();
     }
-    format!("{{\n  \"resourceType\": \"Bundle\",\n  \"type\": \"collection\",\n  \"entry\": [\n{}\n  ]\n}}", entries.join(",\n"))
+    format!(
+        "{{\n  \"resourceType\": \"Bundle\",\n  \"type\": \"collection\",\n  \"entry\": [\n{}\n  ]\n}}",
+        entries.join(",\n")
+    )
 }

@@ -15,8 +15,11 @@ use tokio::sync::watch;
 use crate::host::stopped;
 
 /// The people who live in the sandbox.
-pub(crate) const PEOPLE: [(u64, &str, &str); 3] =
-    [(1001, "Ada Sandberg", "Europe/Vienna"), (1002, "Ben Okafor", "America/New_York"), (1003, "Chiyo Mori", "Asia/Tokyo")];
+pub(crate) const PEOPLE: [(u64, &str, &str); 3] = [
+    (1001, "Ada Sandberg", "Europe/Vienna"),
+    (1002, "Ben Okafor", "America/New_York"),
+    (1003, "Chiyo Mori", "Asia/Tokyo"),
+];
 /// The app that the sandbox knows.
 pub(crate) const CLIENT_ID: &str = "ohx-sandbox";
 /// Its secret. Nothing behind it is real.
@@ -48,13 +51,25 @@ pub(crate) struct World {
 
 /// Listens on this machine only: the sandbox has no passwords.
 pub(crate) async fn listen(port: u16, what: &str) -> anyhow::Result<TcpListener> {
-    let hint = if port == 0 { String::new() } else { format!("; is something else there? choose another port for {what}") };
-    TcpListener::bind(("127.0.0.1", port)).await.with_context(|| format!("port {port} cannot be listened on{hint}"))
+    let hint = if port == 0 {
+        String::new()
+    } else {
+        format!("; is something else there? choose another port for {what}")
+    };
+    TcpListener::bind(("127.0.0.1", port))
+        .await
+        .with_context(|| format!("port {port} cannot be listened on{hint}"))
 }
 
 impl World {
     /// Starts both servers, with people who have a history.
-    pub(crate) async fn start(withings: TcpListener, fhir: TcpListener, redirects: &[&str], days: u32, stop: &watch::Receiver<bool>) -> anyhow::Result<Self> {
+    pub(crate) async fn start(
+        withings: TcpListener,
+        fhir: TcpListener,
+        redirects: &[&str],
+        days: u32,
+        stop: &watch::Receiver<bool>,
+    ) -> anyhow::Result<Self> {
         let clock = Arc::new(SystemClock);
         let http = outbound::client(Duration::from_secs(10))?;
         let simulator = Simulator::new(Config::new(CLIENT_ID, CLIENT_SECRET, redirects), clock.clone(), http);
@@ -76,7 +91,8 @@ impl Sandbox {
         let withings = listen(self.withings_port, "--withings-port").await?;
         let fhir = listen(self.fhir_port, "--fhir-port").await?;
         let redirects: Vec<&str> = self.redirect.iter().map(String::as_str).collect();
-        let World { withings_url, fhir_url, .. } = World::start(withings, fhir, &redirects, self.days, &stopping).await?;
+        let World { withings_url, fhir_url, .. } =
+            World::start(withings, fhir, &redirects, self.days, &stopping).await?;
         println!("Simulated Withings: {withings_url}  (control: {withings_url}/_sandbox/withings/)");
         println!("FHIR R5 server:     {fhir_url}");
         println!("\nA file for ohx apply (WITHINGS_SECRET={CLIENT_SECRET}):\n");

@@ -57,7 +57,9 @@ fn nightly_at(settings: &Settings) -> Result<Time, SettingError> {
 /// First what a former process left unfinished, then the nightly run once a day.
 async fn keep_time(links: Links, at: Time, stopping: watch::Receiver<bool>) {
     // The database may be a moment behind us at start.
-    while let Err(error) = ohx_nightly::resume(&links).await.map(|resumed| tracing::info!(resumed, "unfinished requests")) {
+    while let Err(error) =
+        ohx_nightly::resume(&links).await.map(|resumed| tracing::info!(resumed, "unfinished requests"))
+    {
         tracing::warn!(error = %error, "unfinished requests cannot be resumed yet");
         tokio::select! {
             () = tokio::time::sleep(Duration::from_secs(5)) => {}
@@ -98,7 +100,9 @@ fn until_next(at: Time, now: Instant) -> Duration {
     let zoned = now.to_zoned(jiff::tz::TimeZone::UTC);
     let today = zoned.date().to_datetime(at);
     let next = if today > zoned.datetime() { today } else { today.saturating_add(jiff::Span::new().days(1)) };
-    let seconds = next.to_zoned(jiff::tz::TimeZone::UTC).map_or(86_400, |z| z.timestamp().as_second() - now.as_second());
+    let seconds = next
+        .to_zoned(jiff::tz::TimeZone::UTC)
+        .map_or(86_400, |z| z.timestamp().as_second() - now.as_second());
     Duration::from_secs(u64::try_from(seconds).unwrap_or(0).max(1))
 }
 

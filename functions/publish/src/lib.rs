@@ -46,15 +46,26 @@ impl Publish {
         let piece: MappedPiece = parse_opened(event, &opened)?;
         let client = self.client(&open.link.ehr).await?;
         let base = &self.links.parts().identifier_base;
-        let published = client.publish(base, &piece.devices, &piece.observations).await.map_err(|error| match &error {
-            EhrError::Unavailable { retry_after, .. } => EventFailure::Retry { reason: error.to_string(), after: *retry_after },
-            _ => EventFailure::retry(error.to_string()),
-        })?;
+        let published =
+            client.publish(base, &piece.devices, &piece.observations).await.map_err(
+                |error| match &error {
+                    EhrError::Unavailable { retry_after, .. } => {
+                        EventFailure::Retry { reason: error.to_string(), after: *retry_after }
+                    }
+                    _ => EventFailure::retry(error.to_string()),
+                },
+            )?;
         self.settle(event, &open, &piece, &published.outcomes).await
     }
 
     /// Counts what became of each resource, keeps what was refused, and tells the ledger.
-    async fn settle(&self, event: &Event, open: &OpenLink, piece: &MappedPiece, outcomes: &[Outcome]) -> Result<(), EventFailure> {
+    async fn settle(
+        &self,
+        event: &Event,
+        open: &OpenLink,
+        piece: &MappedPiece,
+        outcomes: &[Outcome],
+    ) -> Result<(), EventFailure> {
         let parts = self.links.parts();
         let now = parts.clock.now();
         let mut counts = Counts { skipped: piece.skipped.values().sum(), ..Counts::default() };
@@ -123,7 +134,8 @@ impl Publish {
             traceparent: traceparent(),
         };
         let completed = progress == Progress::Completed;
-        let told = ResourcesPublished { request: piece.request, record: piece.record.clone(), counts, completed };
+        let told =
+            ResourcesPublished { request: piece.request, record: piece.record.clone(), counts, completed };
         // For observers only: the work is done and acknowledged, so a broker that is away must not repeat it.
         if let Err(error) = parts.bus.publish(vec![envelope.plain(&told)?]).await {
             tracing::warn!(request = %piece.request, error = %error, "resources.published was not sent");
@@ -134,7 +146,8 @@ impl Publish {
     /// The client of an EHR endpoint: kept as long as its configuration is the same, so that connections are too.
     async fn client(&self, name: &EhrName) -> Result<EhrClient, EventFailure> {
         let parts = self.links.parts();
-        let missing = || EventFailure::retry(format!("EHR endpoint {name} is not configured: add it with ohx apply"));
+        let missing =
+            || EventFailure::retry(format!("EHR endpoint {name} is not configured: add it with ohx apply"));
         let (endpoint, sealed) = parts.store.ehr(name).await?.ok_or_else(missing)?;
         let mut clients = self.clients.lock().await;
         if let Some((known, secret, client)) = clients.get(name)

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use ohx_bus::{BusError, Bury};
+use ohx_bus::{Bury, BusError};
 use ohx_domain::Clock;
 use ohx_events::envelope::{link_of, plain_data};
 use ohx_events::plain::SyncRequested;
@@ -33,7 +33,8 @@ impl StoreBury {
 impl Bury for StoreBury {
     async fn bury(&self, to: Function, event: &Event, reason: &str, attempts: u32) -> Result<(), BusError> {
         use cloudevents::AttributesReader as _;
-        let request = (event.ty() == types::SYNC_REQUESTED).then(|| plain_data::<SyncRequested>(event).ok()).flatten();
+        let request =
+            (event.ty() == types::SYNC_REQUESTED).then(|| plain_data::<SyncRequested>(event).ok()).flatten();
         let letter = DeadLetter {
             key: event.id().to_owned(),
             event_type: event.ty().to_owned(),
@@ -44,7 +45,14 @@ impl Bury for StoreBury {
             attempts,
             at: self.clock.now(),
         };
-        tracing::warn!(event.id = letter.key, event.r#type = letter.event_type, function = letter.function, reason, attempts, "given up");
+        tracing::warn!(
+            event.id = letter.key,
+            event.r#type = letter.event_type,
+            function = letter.function,
+            reason,
+            attempts,
+            "given up"
+        );
         self.store.bury(&letter).await.map_err(|e| BusError::Unavailable(e.to_string()))
     }
 }
@@ -61,5 +69,8 @@ pub fn addresses(settings: &Settings) -> Result<BTreeMap<Function, Url>, Setting
         Function::Transform => "OHX_TRANSFORM_URL",
         Function::Publish => "OHX_PUBLISH_URL",
     };
-    Function::ALL.into_iter().map(|function| Ok((function, settings.url(name(function), expected)?))).collect()
+    Function::ALL
+        .into_iter()
+        .map(|function| Ok((function, settings.url(name(function), expected)?)))
+        .collect()
 }

@@ -18,7 +18,8 @@ fn main() -> ExitCode {
         let bus = parts::redis(&settings)?;
         let store = parts::store(&settings).await?;
         let addresses = addresses(&settings)?;
-        let name = settings.text("HOSTNAME").map_or_else(|| format!("relay-{}", std::process::id()), str::to_owned);
+        let name =
+            settings.text("HOSTNAME").map_or_else(|| format!("relay-{}", std::process::id()), str::to_owned);
         let mut config = RelayConfig::default();
         if let Some(seconds) = settings.parsed::<u64>("OHX_RELAY_TIMEOUT_SECONDS", "a number of seconds")? {
             config.timeout = Duration::from_secs(seconds);

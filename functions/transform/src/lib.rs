@@ -44,7 +44,10 @@ impl Mappings {
 pub fn router(links: Links) -> Router {
     #[expect(clippy::expect_used, reason = "built-in documents are compiled by a test of ohx-mapping")]
     let compiled = ohx_mapping::BUILT_IN.iter().map(|(kind, record, text)| {
-        ((String::from(*kind), String::from(*record)), Mapping::parse(text).expect("a built-in mapping document compiles"))
+        (
+            (String::from(*kind), String::from(*record)),
+            Mapping::parse(text).expect("a built-in mapping document compiles"),
+        )
     });
     let mappings = Arc::new(Mappings(compiled.collect()));
     Router::new().route("/", post(handle)).with_state(Transform { links, mappings })
@@ -77,7 +80,8 @@ impl Transform {
         let mapped = match mapping.map(part.page.get().as_bytes(), &context) {
             Ok(mapped) => mapped,
             Err(error) => {
-                let reason = format!("part {} of request {} cannot be mapped: {error}", part.part, part.request);
+                let reason =
+                    format!("part {} of request {} cannot be mapped: {error}", part.part, part.request);
                 parts.store.fail(part.request, &reason, parts.clock.now()).await?;
                 return Err(EventFailure::reject(reason));
             }
@@ -113,13 +117,16 @@ impl Transform {
             if let Some(facts) = &observation.device {
                 if !devices.contains_key(&facts.id) {
                     let label = manufacturer(kind);
-                    let (id, model, model_id) = (&facts.id, facts.model.as_deref(), facts.model_id.as_deref());
+                    let (id, model, model_id) =
+                        (&facts.id, facts.model.as_deref(), facts.model_id.as_deref());
                     match ohx_fhir::device(base, &part.provider, label, account, id, model, model_id) {
                         Ok(built) => {
                             devices.insert(facts.id.clone(), built);
                         }
                         // A reading without its device is better than no reading.
-                        Err(error) => tracing::warn!(request = %part.request, error = %error, "a device is left out"),
+                        Err(error) => {
+                            tracing::warn!(request = %part.request, error = %error, "a device is left out")
+                        }
                     }
                 }
                 device = devices.get(&facts.id).map(|d| d.identifier.clone());
@@ -163,7 +170,8 @@ impl Transform {
     ) -> Result<Vec<(Event, usize)>, EventFailure> {
         let pieces = u32::try_from(cut.len()).unwrap_or(u32::MAX);
         let sealed = cut.iter().zip(0_u32..).map(|(observations, piece)| {
-            let used = |d: &&MappedResource| observations.iter().any(|o| o.device.as_ref() == Some(&d.identifier));
+            let used =
+                |d: &&MappedResource| observations.iter().any(|o| o.device.as_ref() == Some(&d.identifier));
             let data = MappedPiece {
                 request: part.request,
                 run: part.run,

@@ -61,7 +61,14 @@ fn unavailable(error: &LinkError) -> Problem {
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
 }
 
-async fn accept(links: &Links, provider: &str, link: &str, token: &str, headers: &HeaderMap, body: &[u8]) -> Result<(), Problem> {
+async fn accept(
+    links: &Links,
+    provider: &str,
+    link: &str,
+    token: &str,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<(), Problem> {
     let provider: ProviderName = provider.parse().map_err(|_| unknown())?;
     let id: LinkId = link.parse().map_err(|_| unknown())?;
     let open = match links.open(id).await {
@@ -89,7 +96,12 @@ async fn accept(links: &Links, provider: &str, link: &str, token: &str, headers:
     Ok(())
 }
 
-async fn act(links: &Links, open: &OpenLink, adapter: &dyn Provider, what: Notification) -> Result<(), LinkError> {
+async fn act(
+    links: &Links,
+    open: &OpenLink,
+    adapter: &dyn Provider,
+    what: Notification,
+) -> Result<(), LinkError> {
     let provider = open.link.provider.as_str();
     let (records, window) = match what {
         Notification::Changed { records, window } => (records, window),
@@ -97,7 +109,8 @@ async fn act(links: &Links, open: &OpenLink, adapter: &dyn Provider, what: Notif
             tracing::info!(link = %open.link.id, "the provider says that the patient has left; looking");
             NOTIFICATIONS.with_label_values(&[provider, "revoked"]).inc();
             let now = links.parts().clock.now();
-            let records: Vec<Record> = adapter.records(&open.link.scopes).into_iter().map(|s| s.record).take(1).collect();
+            let records: Vec<Record> =
+                adapter.records(&open.link.scopes).into_iter().map(|s| s.record).take(1).collect();
             (records, Interval { start: now - LAST_LOOK, end: now })
         }
         Notification::Irrelevant { topic } => {

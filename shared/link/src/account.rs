@@ -42,7 +42,12 @@ impl Links {
     ///
     /// # Errors
     /// [`LinkError::Seal`].
-    pub fn seal_account(&self, link: ohx_domain::LinkId, key: &ohx_seal::DataKey, account: &Account) -> Result<Vec<u8>> {
+    pub fn seal_account(
+        &self,
+        link: ohx_domain::LinkId,
+        key: &ohx_seal::DataKey,
+        account: &Account,
+    ) -> Result<Vec<u8>> {
         key.seal(&place(&link.to_string()), account.reveal().as_bytes())
             .map_err(|source| LinkError::Seal { of: format!("link {link}"), source })
     }

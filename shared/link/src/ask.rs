@@ -74,7 +74,13 @@ impl Links {
     ///
     /// # Errors
     /// [`crate::LinkError::Bus`].
-    pub async fn announce(&self, link: &Link, request: &Request, source: &'static str, delay: Duration) -> Result<()> {
+    pub async fn announce(
+        &self,
+        link: &Link,
+        request: &Request,
+        source: &'static str,
+        delay: Duration,
+    ) -> Result<()> {
         let envelope = Envelope {
             // Begun again, it is another event: a broker that drops repetitions must not drop this one.
             id: format!("{}.{}", request.id, request.attempts),

@@ -19,7 +19,13 @@ impl Links {
     ///
     /// # Errors
     /// [`LinkError::Provider`], [`LinkError::Quota`], [`LinkError::Busy`], [`LinkError::Store`].
-    pub async fn call<T, F, R>(&self, open: &OpenLink, app: &App, provider: &dyn Provider, call: F) -> Result<T>
+    pub async fn call<T, F, R>(
+        &self,
+        open: &OpenLink,
+        app: &App,
+        provider: &dyn Provider,
+        call: F,
+    ) -> Result<T>
     where
         F: Fn(SecretString) -> R + Send,
         R: Future<Output = std::result::Result<T, ProviderError>> + Send,
@@ -63,13 +69,16 @@ impl Links {
     }
 
     async fn take_quota(&self, app: &App, provider: &dyn Provider) -> Result<()> {
-        let per_minute = app.config.requests_per_minute.unwrap_or_else(|| provider.default_requests_per_minute()).max(1);
+        let per_minute =
+            app.config.requests_per_minute.unwrap_or_else(|| provider.default_requests_per_minute()).max(1);
         // A sixth of a minute's calls may come at once: enough for a person who is waiting, too few to hit the limit.
         let rate = Rate { per_minute, burst: (per_minute / 6).max(1) };
         loop {
             match self.parts.store.take_quota(&bucket(app), rate, self.parts.clock.now()).await? {
                 Quota::Granted => return Ok(()),
-                Quota::Wait(wait) if wait <= SHORT_WAIT => tokio::time::sleep(wait.max(Duration::from_millis(10))).await,
+                Quota::Wait(wait) if wait <= SHORT_WAIT => {
+                    tokio::time::sleep(wait.max(Duration::from_millis(10))).await
+                }
                 Quota::Wait(wait) => {
                     PROVIDER_CALLS.with_label_values(&[provider.kind(), "quota"]).inc();
                     return Err(LinkError::Quota { app: app.config.name.clone(), wait });

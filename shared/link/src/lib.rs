@@ -176,7 +176,8 @@ impl Links {
     /// # Errors
     /// [`LinkError::NoApp`], [`LinkError::NoAdapter`], [`LinkError::Seal`].
     pub async fn app(&self, name: &ProviderName) -> Result<(App, Arc<dyn Provider>)> {
-        let (config, sealed) = self.parts.store.provider(name).await?.ok_or_else(|| LinkError::NoApp(name.clone()))?;
+        let (config, sealed) =
+            self.parts.store.provider(name).await?.ok_or_else(|| LinkError::NoApp(name.clone()))?;
         let provider = self
             .providers
             .get(config.kind.as_str())

@@ -20,7 +20,10 @@ pub fn digest(text: &str) -> [u8; 32] {
 pub async fn issue(parts: &Parts, link: LinkId, kind: TicketKind, lasts: Duration) -> Result<String> {
     let text = BASE64URL_NOPAD.encode(&rand::random::<[u8; 32]>());
     let now = parts.clock.now();
-    parts.store.put_ticket(&Ticket { digest: digest(&text), kind, link, expires_at: now + lasts }, now).await?;
+    parts
+        .store
+        .put_ticket(&Ticket { digest: digest(&text), kind, link, expires_at: now + lasts }, now)
+        .await?;
     Ok(text)
 }
 

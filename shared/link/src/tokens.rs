@@ -62,8 +62,12 @@ impl TokenPair {
     /// # Errors
     /// [`LinkError::Seal`].
     pub fn seal(&self, link: LinkId, key: &DataKey) -> Result<Vec<u8>> {
-        let written = Written { access: self.access.expose_secret().into(), refresh: self.refresh.expose_secret().into() };
-        let plain = serde_json::to_vec(&written).map_err(|_| seal_error(link)(ohx_seal::SealError::Refused))?;
+        let written = Written {
+            access: self.access.expose_secret().into(),
+            refresh: self.refresh.expose_secret().into(),
+        };
+        let plain =
+            serde_json::to_vec(&written).map_err(|_| seal_error(link)(ohx_seal::SealError::Refused))?;
         key.seal(&place(&link.to_string()), &plain).map_err(seal_error(link))
     }
 
@@ -93,7 +97,13 @@ impl Stale<'_> {
 
 impl Links {
     /// A token pair that is good for some minutes at least, refreshed if need be.
-    pub(crate) async fn tokens(&self, open: &OpenLink, app: &App, provider: &dyn Provider, stale: Stale<'_>) -> Result<TokenPair> {
+    pub(crate) async fn tokens(
+        &self,
+        open: &OpenLink,
+        app: &App,
+        provider: &dyn Provider,
+        stale: Stale<'_>,
+    ) -> Result<TokenPair> {
         let id = open.link.id;
         let (pair, stored) = self.read_tokens(open).await?;
         if !stale.wants_refresh(&pair, &stored, self.parts.clock.now()) {
@@ -121,7 +131,13 @@ impl Links {
         result
     }
 
-    async fn refresh_leased(&self, open: &OpenLink, app: &App, provider: &dyn Provider, stale: Stale<'_>) -> Result<TokenPair> {
+    async fn refresh_leased(
+        &self,
+        open: &OpenLink,
+        app: &App,
+        provider: &dyn Provider,
+        stale: Stale<'_>,
+    ) -> Result<TokenPair> {
         let id = open.link.id;
         let (pair, stored) = self.read_tokens(open).await?;
         let asked_at = self.parts.clock.now();
@@ -157,7 +173,12 @@ impl Links {
     }
 
     /// One refresh, with the same refresh token until there is an answer.
-    async fn refresh(&self, app: &App, provider: &dyn Provider, token: &SecretString) -> std::result::Result<Grant, ohx_providers::ProviderError> {
+    async fn refresh(
+        &self,
+        app: &App,
+        provider: &dyn Provider,
+        token: &SecretString,
+    ) -> std::result::Result<Grant, ohx_providers::ProviderError> {
         let mut attempt = 1;
         loop {
             match provider.refresh(app, token).await {

@@ -122,7 +122,9 @@ impl EventReply {
 
 /// A bounded label: our own types and Knative's ping by name, the rest together.
 fn event_label(event_type: &str) -> &str {
-    let known = event_type.strip_prefix("org.openhealthexchange.").filter(|_| !ohx_events::subscribers(event_type).is_empty());
+    let known = event_type
+        .strip_prefix("org.openhealthexchange.")
+        .filter(|_| !ohx_events::subscribers(event_type).is_empty());
     match known {
         Some(name) => name,
         None if event_type == ohx_events::types::PING => "ping",

@@ -27,13 +27,22 @@ fn seconds(name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> Histogra
 
 /// Requests answered.
 pub static REQUESTS: LazyLock<IntCounterVec> = LazyLock::new(|| {
-    counter("ohx_http_requests_total", "HTTP requests answered, by function and status code.", &["function", "status"])
+    counter(
+        "ohx_http_requests_total",
+        "HTTP requests answered, by function and status code.",
+        &["function", "status"],
+    )
 });
 
 /// How long requests took.
 pub static REQUEST_SECONDS: LazyLock<HistogramVec> = LazyLock::new(|| {
     let buckets = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0, 120.0];
-    seconds("ohx_http_request_duration_seconds", "Time to answer an HTTP request, by function.", &["function"], &buckets)
+    seconds(
+        "ohx_http_request_duration_seconds",
+        "Time to answer an HTTP request, by function.",
+        &["function"],
+        &buckets,
+    )
 });
 
 /// Events handled.
@@ -81,7 +90,9 @@ pub static PLANNED: LazyLock<IntCounterVec> = LazyLock::new(|| {
 /// The text that `/metrics` answers with.
 pub fn exposition() -> String {
     // A counter that nothing has touched yet is still declared.
-    for counter in [&REQUESTS, &EVENTS, &RESOURCES, &SKIPPED, &PROVIDER_CALLS, &REFRESHES, &NOTIFICATIONS, &PLANNED] {
+    for counter in
+        [&REQUESTS, &EVENTS, &RESOURCES, &SKIPPED, &PROVIDER_CALLS, &REFRESHES, &NOTIFICATIONS, &PLANNED]
+    {
         LazyLock::force(counter);
     }
     TextEncoder::new().encode_to_string(&REGISTRY.gather()).unwrap_or_default()

@@ -34,7 +34,8 @@ pub struct Parts {
 
 const DATABASE: &str = "postgres://user:password@host/database, or sqlite://path/to/ohx.db";
 const PUBLIC: &str = "the address that patients and providers reach OHX at, such as https://ohx.example.org";
-const IDENTIFIERS: &str = "the base of your identifier systems, such as https://ohx.example.org/ns; it must never change";
+const IDENTIFIERS: &str =
+    "the base of your identifier systems, such as https://ohx.example.org/ns; it must never change";
 
 /// How long a provider or an EHR may take over one call.
 const OUTBOUND_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
@@ -95,7 +96,9 @@ pub fn ready(store: SharedStore, bus: SharedBus) -> Ready {
 /// # Errors
 /// [`SettingError`], and what the engine says.
 pub async fn store(settings: &Settings) -> anyhow::Result<SharedStore> {
-    let url = settings.text("DATABASE_URL").ok_or(SettingError::Missing { name: "DATABASE_URL", expected: DATABASE })?;
+    let url = settings
+        .text("DATABASE_URL")
+        .ok_or(SettingError::Missing { name: "DATABASE_URL", expected: DATABASE })?;
     let explain = |error: StoreError| anyhow::Error::new(error).context("DATABASE_URL");
     if url.starts_with("postgres://") || url.starts_with("postgresql://") {
         Ok(Arc::new(PostgresStore::connect(url).map_err(explain)?))
@@ -149,6 +152,11 @@ pub fn redis_prefix(settings: &Settings) -> &str {
 /// # Errors
 /// [`SettingError`], without key material.
 pub fn keyring(settings: &Settings) -> Result<Keyring, SettingError> {
-    let keys = settings.secret("OHX_KEYS", "the keyring that seals tokens and payloads; make one with: ohx keys new")?;
-    Keyring::parse(&keys).map_err(|e| SettingError::Wrong { name: "OHX_KEYS", expected: e.to_string(), shown: None })
+    let keys = settings
+        .secret("OHX_KEYS", "the keyring that seals tokens and payloads; make one with: ohx keys new")?;
+    Keyring::parse(&keys).map_err(|e| SettingError::Wrong {
+        name: "OHX_KEYS",
+        expected: e.to_string(),
+        shown: None,
+    })
 }

@@ -36,16 +36,21 @@ pub fn wrap(function: &'static str, router: Router, ready: Ready) -> Router {
             }
         }
     };
-    let probes = Router::new()
-        .route("/livez", get(async || StatusCode::OK))
-        .route("/readyz", get(readyz))
-        .route("/metrics", get(async || ([("content-type", "text/plain; version=0.0.4")], metrics::exposition())));
+    let probes =
+        Router::new().route("/livez", get(async || StatusCode::OK)).route("/readyz", get(readyz)).route(
+            "/metrics",
+            get(async || ([("content-type", "text/plain; version=0.0.4")], metrics::exposition())),
+        );
     let observed = router
         .fallback(async || Problem::new(StatusCode::NOT_FOUND, "there is nothing at this address"))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
             // The panic's message could quote a value: the hook's location line is all that is logged.
-            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the function failed; the event may be delivered again").into_response()
+            Problem::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "the function failed; the event may be delivered again",
+            )
+            .into_response()
         }))
         .layer(middleware::from_fn(move |request: Request, next: Next| observe(function, request, next)));
     probes.merge(observed)
@@ -53,7 +58,10 @@ pub fn wrap(function: &'static str, router: Router, ready: Ready) -> Router {
 
 async fn observe(function: &'static str, request: Request, next: Next) -> Response {
     let incoming = request.headers().get("traceparent").or_else(|| request.headers().get("ce-traceparent"));
-    let context = incoming.and_then(|v| v.to_str().ok()).and_then(TraceContext::parse).map_or_else(TraceContext::begin, TraceContext::child);
+    let context = incoming
+        .and_then(|v| v.to_str().ok())
+        .and_then(TraceContext::parse)
+        .map_or_else(TraceContext::begin, TraceContext::child);
     // The route's pattern, never the path: paths hold tickets and tokens.
     let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str).to_owned();
     let span = tracing::info_span!("request", function, method = %request.method(), route, trace_id = context.trace_id());
@@ -85,7 +93,11 @@ pub async fn shutdown_signal() {
 ///
 /// # Errors
 /// Where the socket fails.
-pub async fn serve_on(listener: TcpListener, app: Router, shutdown: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
+pub async fn serve_on(
+    listener: TcpListener,
+    app: Router,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
     axum::serve(listener, app).with_graceful_shutdown(shutdown).await
 }
 

@@ -39,7 +39,12 @@ impl Settings {
     /// From the environment. Variables that are set but empty count as not set.
     #[expect(clippy::disallowed_methods, reason = "the one place where the environment is read")]
     pub fn from_env() -> Self {
-        Self(std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))).filter(|(_, v)| !v.is_empty()).collect())
+        Self(
+            std::env::vars_os()
+                .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
+                .filter(|(_, v)| !v.is_empty())
+                .collect(),
+        )
     }
 
     /// From pairs, for tests and for `ohx demo`.
@@ -64,7 +69,11 @@ impl Settings {
     /// # Errors
     /// [`SettingError::Wrong`].
     pub fn parsed<T: FromStr>(&self, name: &'static str, expected: &str) -> Result<Option<T>, SettingError> {
-        let wrong = |shown: &str| SettingError::Wrong { name, expected: expected.to_owned(), shown: Some(shown.to_owned()) };
+        let wrong = |shown: &str| SettingError::Wrong {
+            name,
+            expected: expected.to_owned(),
+            shown: Some(shown.to_owned()),
+        };
         self.text(name).map(|text| text.parse().map_err(|_| wrong(text))).transpose()
     }
 
@@ -82,9 +91,13 @@ impl Settings {
     /// [`SettingError`].
     pub fn url(&self, name: &'static str, expected: &'static str) -> Result<Url, SettingError> {
         let text = self.text(name).ok_or(SettingError::Missing { name, expected })?;
-        let wrong = || SettingError::Wrong { name, expected: expected.to_owned(), shown: Some(text.to_owned()) };
+        let wrong =
+            || SettingError::Wrong { name, expected: expected.to_owned(), shown: Some(text.to_owned()) };
         let url: Url = text.trim_end_matches('/').parse().map_err(|_| wrong())?;
-        let usable = matches!(url.scheme(), "http" | "https") && url.has_host() && url.query().is_none() && url.fragment().is_none();
+        let usable = matches!(url.scheme(), "http" | "https")
+            && url.has_host()
+            && url.query().is_none()
+            && url.fragment().is_none();
         if usable { Ok(url) } else { Err(wrong()) }
     }
 }
@@ -105,7 +118,8 @@ mod tests {
         let settings = Settings::from_pairs([("PORT", "eighty"), ("OHX_PUBLIC_URL", "ohx.example")]);
         let error = settings.parsed::<u16>("PORT", "a port number, such as 8080").unwrap_err();
         assert_eq!(error.to_string(), "PORT is wrong: a port number, such as 8080, got \"eighty\"");
-        let error = settings.url("OHX_PUBLIC_URL", "the public address, such as https://ohx.example").unwrap_err();
+        let error =
+            settings.url("OHX_PUBLIC_URL", "the public address, such as https://ohx.example").unwrap_err();
         assert!(error.to_string().starts_with("OHX_PUBLIC_URL is wrong: the public address"), "{error}");
         let error = settings.secret("OHX_KEYS", "the keyring").unwrap_err();
         assert_eq!(error.to_string(), "OHX_KEYS is not set: the keyring");

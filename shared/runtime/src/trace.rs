@@ -15,15 +15,24 @@ pub struct TraceContext {
 impl TraceContext {
     /// A new trace.
     pub fn begin() -> Self {
-        Self { trace: rand::rng().random_range(1..=u128::MAX), span: rand::rng().random_range(1..=u64::MAX), sampled: true }
+        Self {
+            trace: rand::rng().random_range(1..=u128::MAX),
+            span: rand::rng().random_range(1..=u64::MAX),
+            sampled: true,
+        }
     }
 
     /// Reads a `traceparent`; `None` where it is malformed (then a new trace is begun, as the standard says).
     pub fn parse(text: &str) -> Option<Self> {
         let mut fields = text.trim().split('-');
         let (version, trace, span, flags) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
-        let lower_hex = |t: &str, n: usize| t.len() == n && t.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        let shape = lower_hex(version, 2) && version != "ff" && lower_hex(trace, 32) && lower_hex(span, 16) && lower_hex(flags, 2);
+        let lower_hex =
+            |t: &str, n: usize| t.len() == n && t.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        let shape = lower_hex(version, 2)
+            && version != "ff"
+            && lower_hex(trace, 32)
+            && lower_hex(span, 16)
+            && lower_hex(flags, 2);
         if !shape || (version == "00" && fields.next().is_some()) {
             return None;
         }
@@ -74,7 +83,14 @@ mod tests {
         assert_eq!(context.child().trace_id(), context.trace_id());
         let good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
         assert_eq!(TraceContext::parse(good).unwrap().to_string(), good);
-        for bad in ["", "00", &good.to_uppercase(), &format!("{good}-x"), &good.replace("00-4", "ff-4"), "00-00000000000000000000000000000000-00f067aa0ba902b7-01"] {
+        for bad in [
+            "",
+            "00",
+            &good.to_uppercase(),
+            &format!("{good}-x"),
+            &good.replace("00-4", "ff-4"),
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+        ] {
             assert_eq!(TraceContext::parse(bad), None, "{bad}");
         }
     }

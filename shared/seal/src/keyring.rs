@@ -53,7 +53,8 @@ impl Keyring {
     /// bytes. The message never holds key material.
     pub fn parse(text: &SecretString) -> Result<Self, SealError> {
         let mut keys: Vec<(String, XChaCha20Poly1305)> = Vec::new();
-        for (n, entry) in text.expose_secret().split(',').map(str::trim).filter(|e| !e.is_empty()).enumerate() {
+        for (n, entry) in text.expose_secret().split(',').map(str::trim).filter(|e| !e.is_empty()).enumerate()
+        {
             let n = n + 1;
             let (id, key) =
                 entry.split_once(':').ok_or_else(|| SealError::Keyring(format!("entry {n} has no colon")))?;
@@ -64,8 +65,11 @@ impl Keyring {
                     "the id of entry {n} is not 1 to 32 letters, digits, hyphens or underscores, or is used twice"
                 )));
             }
-            let key = BASE64.decode(key.as_bytes()).ok().and_then(|k| XChaCha20Poly1305::new_from_slice(&k).ok());
-            let cipher = key.ok_or_else(|| SealError::Keyring(format!("the key of entry {n} is not 32 bytes in base64")))?;
+            let key =
+                BASE64.decode(key.as_bytes()).ok().and_then(|k| XChaCha20Poly1305::new_from_slice(&k).ok());
+            let cipher = key.ok_or_else(|| {
+                SealError::Keyring(format!("the key of entry {n} is not 32 bytes in base64"))
+            })?;
             keys.push((id.to_owned(), cipher));
         }
         if keys.is_empty() {
@@ -94,8 +98,11 @@ impl Keyring {
         let (length, rest) = sealed.split_first().ok_or(SealError::Refused)?;
         let (id, text) = rest.split_at_checked(usize::from(*length)).ok_or(SealError::Refused)?;
         let id = std::str::from_utf8(id).map_err(|_| SealError::Refused)?;
-        let (_, cipher) =
-            self.keys.iter().find(|(other, _)| other == id).ok_or_else(|| SealError::UnknownKey(id.to_owned()))?;
+        let (_, cipher) = self
+            .keys
+            .iter()
+            .find(|(other, _)| other == id)
+            .ok_or_else(|| SealError::UnknownKey(id.to_owned()))?;
         decrypt(cipher, text, &associated(place))
     }
 

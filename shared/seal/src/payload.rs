@@ -13,7 +13,13 @@ const LEVEL: i32 = 3;
 ///
 /// # Errors
 /// [`SealError::TooLarge`] where the payload is over [`MAX_OPENED`].
-pub fn seal_payload(key: &DataKey, id: &str, kind: &str, subject: &str, plain: &[u8]) -> Result<Vec<u8>, SealError> {
+pub fn seal_payload(
+    key: &DataKey,
+    id: &str,
+    kind: &str,
+    subject: &str,
+    plain: &[u8],
+) -> Result<Vec<u8>, SealError> {
     if plain.len() > MAX_OPENED {
         return Err(SealError::TooLarge);
     }
@@ -25,7 +31,13 @@ pub fn seal_payload(key: &DataKey, id: &str, kind: &str, subject: &str, plain: &
 ///
 /// # Errors
 /// [`SealError::Refused`] where it belongs to another event or link or was altered, [`SealError::TooLarge`].
-pub fn open_payload(key: &DataKey, id: &str, kind: &str, subject: &str, sealed: &[u8]) -> Result<Vec<u8>, SealError> {
+pub fn open_payload(
+    key: &DataKey,
+    id: &str,
+    kind: &str,
+    subject: &str,
+    sealed: &[u8],
+) -> Result<Vec<u8>, SealError> {
     let packed = key.open(&["event", id, kind, subject], sealed)?;
     zstd::bulk::decompress(&packed, MAX_OPENED).map_err(|_| SealError::TooLarge)
 }

@@ -18,14 +18,31 @@ struct Row {
 }
 
 fn row(measure: i64) -> Option<Row> {
-    let (kind, profile, category, loinc, text, unit): (_, _, _, &'static [&'static str], _, _) = match measure {
+    let (kind, profile, category, loinc, text, unit): (_, _, _, &'static [&'static str], _, _) = match measure
+    {
         1 => ("body-weight", Some("bodyweight"), "vital-signs", &["29463-7"], "Body weight", ("kg", "kg")),
         5 => ("fat-free-mass", None, "exam", &["91557-9"], "Lean body weight", ("kg", "kg")),
         6 => ("fat-ratio", None, "exam", &["41982-0"], "Percentage of body fat", ("%", "%")),
         8 => ("fat-mass", None, "exam", &["73708-0"], "Body fat mass", ("kg", "kg")),
-        11 => ("heart-rate", Some("heartrate"), "vital-signs", &["8867-4"], "Heart rate", ("beats/min", "/min")),
-        54 => ("oxygen-saturation", Some("oxygensat"), "vital-signs", &["2708-6", "59408-5"], "Oxygen saturation", ("%", "%")),
-        71 => ("body-temperature", Some("bodytemp"), "vital-signs", &["8310-5"], "Body temperature", ("°C", "Cel")),
+        11 => {
+            ("heart-rate", Some("heartrate"), "vital-signs", &["8867-4"], "Heart rate", ("beats/min", "/min"))
+        }
+        54 => (
+            "oxygen-saturation",
+            Some("oxygensat"),
+            "vital-signs",
+            &["2708-6", "59408-5"],
+            "Oxygen saturation",
+            ("%", "%"),
+        ),
+        71 => (
+            "body-temperature",
+            Some("bodytemp"),
+            "vital-signs",
+            &["8310-5"],
+            "Body temperature",
+            ("°C", "Cel"),
+        ),
         76 => ("muscle-mass", None, "exam", &["73964-9"], "Body muscle mass", ("kg", "kg")),
         88 => ("bone-mass", None, "exam", &["101685-6"], "Body bone mass", ("kg", "kg")),
         _ => return None,
@@ -34,7 +51,8 @@ fn row(measure: i64) -> Option<Row> {
 }
 
 fn quantity(measure: &Value, unit: (&str, &str)) -> Option<Value> {
-    let scaled = measure["value"].as_i64()? as f64 * 10_f64.powi(i32::try_from(measure["unit"].as_i64()?).ok()?);
+    let scaled =
+        measure["value"].as_i64()? as f64 * 10_f64.powi(i32::try_from(measure["unit"].as_i64()?).ok()?);
     let value = (scaled * 1000.0).round() / 1000.0;
     Some(json!({"value": value, "unit": unit.0, "system": "http://unitsofmeasure.org", "code": unit.1}))
 }
@@ -57,10 +75,16 @@ pub fn map(page: &[u8], context: &Context) -> Vec<(Identifier, String)> {
         if group["category"] != 1 || group["attrib"] == 1 || group["attrib"] == 4 {
             continue;
         }
-        let (Some(effective), Some(issued)) = (local(date, &zone), group["modified"].as_i64().and_then(|m| local(m, &zone))) else {
+        let (Some(effective), Some(issued)) =
+            (local(date, &zone), group["modified"].as_i64().and_then(|m| local(m, &zone)))
+        else {
             continue;
         };
-        let mut emit = |kind: &str, profile: Option<&str>, category: &str, code: Value, value: (&str, Value)| {
+        let mut emit = |kind: &str,
+                        profile: Option<&str>,
+                        category: &str,
+                        code: Value,
+                        value: (&str, Value)| {
             let identifier = Identifier {
                 system: format!("{}/{}/getmeas", context.identifier_base, context.provider),
                 value: format!("{}.{id}.{kind}", context.account),
@@ -87,7 +111,8 @@ pub fn map(page: &[u8], context: &Context) -> Vec<(Identifier, String)> {
         let measures = group["measures"].as_array().map(Vec::as_slice).unwrap_or_default();
         let of_type = |wanted: i64| measures.iter().find(|m| m["type"] == wanted);
         let code = |loinc: &[&str], measure: i64, text: &str| {
-            let mut coding: Vec<_> = loinc.iter().map(|c| json!({"system": "http://loinc.org", "code": c})).collect();
+            let mut coding: Vec<_> =
+                loinc.iter().map(|c| json!({"system": "http://loinc.org", "code": c})).collect();
             coding.push(json!({"system": format!("{}/CodeSystem/withings-meastype", context.identifier_base), "code": measure.to_string()}));
             json!({"coding": coding, "text": text})
         };
@@ -107,7 +132,13 @@ pub fn map(page: &[u8], context: &Context) -> Vec<(Identifier, String)> {
                 continue;
             };
             if let Some(value) = quantity(measure, row.unit) {
-                emit(row.kind, row.profile, row.category, code(row.loinc, kind, row.text), ("valueQuantity", value));
+                emit(
+                    row.kind,
+                    row.profile,
+                    row.category,
+                    code(row.loinc, kind, row.text),
+                    ("valueQuantity", value),
+                );
             }
         }
     }

@@ -16,9 +16,9 @@ use secrecy::ExposeSecret as _;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::apply;
 use crate::host::Host;
 use crate::sandbox::{CLIENT_SECRET, PEOPLE, World, configuration, listen};
-use crate::apply;
 
 /// How long the first sync of all patients may take.
 const BACKFILL: Duration = Duration::from_secs(180);
@@ -96,13 +96,18 @@ impl Demo {
         {
             println!("\nStill serving. Ctrl-C ends it.");
             println!("  exchange  {}   API key: {}", show.url, show.api_key);
-            println!("  FHIR      {}/Observation?subject={}", show.world.fhir_url, patient_reference(PEOPLE[0].0));
+            println!(
+                "  FHIR      {}/Observation?subject={}",
+                show.world.fhir_url,
+                patient_reference(PEOPLE[0].0)
+            );
             println!("  Withings  {}/_sandbox/withings/", show.world.withings_url);
             shutdown_signal().await;
         }
         stop.send_replace(true);
         running.await??;
-        std::fs::remove_dir_all(&folder).with_context(|| format!("{} cannot be removed", folder.display()))?;
+        std::fs::remove_dir_all(&folder)
+            .with_context(|| format!("{} cannot be removed", folder.display()))?;
         Ok(if shown? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 }
@@ -110,12 +115,21 @@ impl Demo {
 impl Show {
     /// Connects, waits, shows, weighs. Gives whether provider and EHR agree.
     async fn everything(&self, days: u32) -> anyhow::Result<bool> {
-        println!("Open Health Exchange, with nothing real in it: SQLite, in-process bus, simulated Withings, small FHIR R5 server\n");
+        println!(
+            "Open Health Exchange, with nothing real in it: SQLite, in-process bus, simulated Withings, small FHIR R5 server\n"
+        );
         let began = Instant::now();
         for (person, name, _) in PEOPLE {
-            patient::connect(&self.http, &self.url, &self.api_key, &patient_reference(person), person, days + 1)
-                .await
-                .with_context(|| format!("connecting {name}"))?;
+            patient::connect(
+                &self.http,
+                &self.url,
+                &self.api_key,
+                &patient_reference(person),
+                person,
+                days + 1,
+            )
+            .await
+            .with_context(|| format!("connecting {name}"))?;
             println!("  {name} has consented at the provider and is connected");
         }
         let arrived = self.backfill().await?;
@@ -168,10 +182,17 @@ impl Show {
         let began = Instant::now();
         self.world.withings.weigh_now(person, "72.10")?;
         while self.arrived().await? == before {
-            anyhow::ensure!(began.elapsed() < ARRIVAL, "the reading did not arrive within {} s", ARRIVAL.as_secs());
+            anyhow::ensure!(
+                began.elapsed() < ARRIVAL,
+                "the reading did not arrive within {} s",
+                ARRIVAL.as_secs()
+            );
             tokio::time::sleep(LOOK).await;
         }
-        println!("... and {:.1} s later the reading is in the EHR: notified by webhook, fetched, mapped, written.\n", began.elapsed().as_secs_f64());
+        println!(
+            "... and {:.1} s later the reading is in the EHR: notified by webhook, fetched, mapped, written.\n",
+            began.elapsed().as_secs_f64()
+        );
         Ok(())
     }
 
@@ -179,7 +200,9 @@ impl Show {
         let mut all = Vec::new();
         for (person, name, _) in PEOPLE {
             let patient = patient_reference(person);
-            let rows = compare::compare(&self.world.withings, person, &self.http, &self.world.fhir_url, &patient).await?;
+            let rows =
+                compare::compare(&self.world.withings, person, &self.http, &self.world.fhir_url, &patient)
+                    .await?;
             all.push((name, rows));
         }
         Ok(all)

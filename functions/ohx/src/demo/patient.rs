@@ -6,9 +6,17 @@ use serde_json::{Value, json};
 use url::Url;
 
 /// Creates a link through the API, follows its address to the provider, consents there as `person`, and comes back.
-pub(crate) async fn connect(http: &reqwest::Client, ohx: &str, api_key: &str, patient: &str, person: u64, days: u32) -> anyhow::Result<()> {
+pub(crate) async fn connect(
+    http: &reqwest::Client,
+    ohx: &str,
+    api_key: &str,
+    patient: &str,
+    person: u64,
+    days: u32,
+) -> anyhow::Result<()> {
     let new = json!({"provider": "withings", "ehr": "clinic", "patient": patient, "backfill_days": days});
-    let created = http.post(format!("{ohx}/api/base/provider-links/")).bearer_auth(api_key).json(&new).send().await?;
+    let created =
+        http.post(format!("{ohx}/api/base/provider-links/")).bearer_auth(api_key).json(&new).send().await?;
     let created: Value = created.error_for_status().context("the API")?.json().await?;
     let address = created["connect_url"].as_str().context("the API gave no connect_url")?;
 
@@ -18,7 +26,8 @@ pub(crate) async fn connect(http: &reqwest::Client, ohx: &str, api_key: &str, pa
 
     let page = http.get(consent.clone()).send().await.context("the provider's page")?;
     ensure!(page.status().is_success(), "the provider's page answered {}", page.status());
-    let form: Vec<_> = consent.query_pairs().into_owned().chain([("user".to_owned(), person.to_string())]).collect();
+    let form: Vec<_> =
+        consent.query_pairs().into_owned().chain([("user".to_owned(), person.to_string())]).collect();
     let mut target = consent;
     target.set_query(None);
     let decided = http.post(target).form(&form).send().await.context("the consent")?;
@@ -30,6 +39,9 @@ pub(crate) async fn connect(http: &reqwest::Client, ohx: &str, api_key: &str, pa
 }
 
 fn text(response: &reqwest::Response, name: &header::HeaderName) -> anyhow::Result<String> {
-    let value = response.headers().get(name).with_context(|| format!("no {name} in an answer of {}", response.status()))?;
+    let value = response
+        .headers()
+        .get(name)
+        .with_context(|| format!("no {name} in an answer of {}", response.status()))?;
     Ok(value.to_str()?.to_owned())
 }

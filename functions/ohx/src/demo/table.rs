@@ -24,7 +24,8 @@ pub(crate) fn table(comparison: &Comparison) -> String {
         for (column, cell) in line.iter().enumerate() {
             // Words to the left, numbers to the right. Writing to a String cannot fail.
             let width = widths[column];
-            let _infallible = if column < 2 { write!(text, "  {cell:<width$}") } else { write!(text, "  {cell:>width$}") };
+            let _infallible =
+                if column < 2 { write!(text, "  {cell:<width$}") } else { write!(text, "  {cell:>width$}") };
         }
         text.push('\n');
         if at == 0 {
