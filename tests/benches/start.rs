@@ -1,5 +1,5 @@
 //! A function's start to its first answered request, and its idle memory: 50 starts each, as processes of their own.
-#![allow(clippy::print_stdout, clippy::unwrap_used, clippy::panic, missing_docs)]
+#![allow(clippy::print_stdout, clippy::unwrap_used, clippy::panic, clippy::disallowed_methods, missing_docs)]
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};

@@ -84,7 +84,7 @@ async fn end(links: &Links, provider: &str, returned: Returned, headers: &Header
     let grant =
         adapter.exchange_code(&app, &code, &redirect_uri(links, &link.provider)).await.map_err(|source| {
             let again = matches!(source.remedy(), Remedy::Reauthorize | Remedy::Refresh);
-            let page = out_of_reach(&LinkError::Provider { link: id, source });
+            let page = out_of_reach(&LinkError::provider(id, source));
             if again { stale() } else { page }
         })?;
     connect(links, &link, &grant, asked_at).await.map_err(|error| match error {

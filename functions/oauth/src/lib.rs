@@ -70,7 +70,7 @@ async fn begin(links: &Links, ticket: &str) -> Result<Response, Page> {
     let redirect = callback::redirect_uri(links, &link.provider);
     let target = provider
         .authorize_url(&app, &redirect, &state)
-        .map_err(|source| out_of_reach(&LinkError::Provider { link: link.id, source }))?;
+        .map_err(|source| out_of_reach(&LinkError::provider(link.id, source)))?;
     let mut response = (StatusCode::SEE_OTHER, [(header::LOCATION, target.as_str())]).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -26,7 +26,14 @@ use tokio::sync::Mutex;
 #[derive(Clone)]
 struct Publish {
     links: Links,
-    clients: Arc<Mutex<HashMap<EhrName, (EhrEndpoint, Option<Vec<u8>>, EhrClient)>>>,
+    clients: Arc<Mutex<HashMap<EhrName, Connected>>>,
+}
+
+/// An EHR endpoint's client, and the configuration that it was made from.
+struct Connected {
+    endpoint: EhrEndpoint,
+    sealed: Option<Vec<u8>>,
+    client: EhrClient,
 }
 
 /// The function's routes: one event at `/`.
@@ -150,18 +157,18 @@ impl Publish {
             || EventFailure::retry(format!("EHR endpoint {name} is not configured: add it with ohx apply"));
         let (endpoint, sealed) = parts.store.ehr(name).await?.ok_or_else(missing)?;
         let mut clients = self.clients.lock().await;
-        if let Some((known, secret, client)) = clients.get(name)
-            && *known == endpoint
-            && *secret == sealed
+        if let Some(known) = clients.get(name)
+            && known.endpoint == endpoint
+            && known.sealed == sealed
         {
-            return Ok(client.clone());
+            return Ok(known.client.clone());
         }
         let bearer = match &sealed {
             Some(sealed) => Some(self.links.open_secret(&["ehrs", name.as_str(), "secret"], sealed)?),
             None => None,
         };
         let client = EhrClient::new(parts.http.clone(), endpoint.clone(), bearer);
-        clients.insert(name.clone(), (endpoint, sealed, client.clone()));
+        clients.insert(name.clone(), Connected { endpoint, sealed, client: client.clone() });
         Ok(client)
     }
 }

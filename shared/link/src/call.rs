@@ -64,7 +64,7 @@ impl Links {
                 }
                 Remedy::Retry { .. } | Remedy::Permanent => {}
             }
-            return Err(LinkError::Provider { link: id, source: error });
+            return Err(LinkError::provider(id, error));
         }
     }
 

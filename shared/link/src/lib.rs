@@ -72,7 +72,7 @@ pub enum LinkError {
         link: LinkId,
         /// What it said.
         #[source]
-        source: ProviderError,
+        source: Box<ProviderError>,
     },
     /// Another process is refreshing this link's token.
     #[error("link {0}: another process is refreshing its token; try again in a moment")]
@@ -111,6 +111,13 @@ impl From<LinkError> for EventFailure {
             LinkError::Seal { source: SealError::UnknownKey(_), .. } => Self::retry(reason),
             _ => Self::Reject { reason },
         }
+    }
+}
+
+impl LinkError {
+    /// What a provider said, about a link.
+    pub fn provider(link: LinkId, source: ProviderError) -> Self {
+        Self::Provider { link, source: Box::new(source) }
     }
 }
 

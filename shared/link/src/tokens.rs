@@ -152,13 +152,13 @@ impl Links {
                 if self.parts.store.tokens(id).await?.is_some_and(|now| now.version == stored.version) {
                     REFRESHES.with_label_values(&[provider.kind(), "reauthorize"]).inc();
                     self.needs_consent(open, &source.to_string()).await?;
-                    return Err(LinkError::Provider { link: id, source });
+                    return Err(LinkError::provider(id, source));
                 }
                 return Err(LinkError::Busy(id));
             }
             Err(source) => {
                 REFRESHES.with_label_values(&[provider.kind(), "failed"]).inc();
-                return Err(LinkError::Provider { link: id, source });
+                return Err(LinkError::provider(id, source));
             }
         };
         let new = TokenPair::of(&grant);

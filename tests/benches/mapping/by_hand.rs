@@ -63,7 +63,7 @@ fn local(seconds: i64, zone: &TimeZone) -> Option<String> {
 }
 
 /// The Observations of a page, each as its identifier and its text.
-pub fn map(page: &[u8], context: &Context) -> Vec<(Identifier, String)> {
+pub(crate) fn map(page: &[u8], context: &Context) -> Vec<(Identifier, String)> {
     let page: Value = serde_json::from_slice(page).unwrap();
     let body = &page["body"];
     let zone = body["timezone"].as_str().and_then(|z| TimeZone::get(z).ok()).unwrap_or(TimeZone::UTC);

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 /// A page of `groups` measure groups, the same every time.
-pub fn page(groups: usize) -> String {
+pub(crate) fn page(groups: usize) -> String {
     let mut text = String::from(
         r#"{"status":0,"body":{"updatetime":1704770000,"timezone":"Europe/Amsterdam","measuregrps":["#,
     );
