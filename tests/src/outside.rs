@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ohx_domain::SystemClock;
+use ohx_domain::{Clock, SystemClock};
 use ohx_sandbox::compare::{self, Row};
 use ohx_sandbox::fhir::{Fault, FhirServer};
 use ohx_sandbox::withings::{Config, Person, Simulator};
@@ -47,9 +47,13 @@ impl Outside {
 
     /// Starts both, with the provider set up otherwise.
     pub async fn with(change: impl FnOnce(&mut Config)) -> Self {
+        Self::at(Arc::new(SystemClock), change).await
+    }
+
+    /// Starts both on a clock of the test's own.
+    pub async fn at(clock: Arc<dyn Clock>, change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::new("ohx-test", CLIENT_SECRET, &[]);
         change(&mut config);
-        let clock = Arc::new(SystemClock);
         let withings = Simulator::new(config, clock.clone(), http());
         let ehr = FhirServer::new(clock);
         let withings_url = serve(withings.router()).await;
