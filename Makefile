@@ -23,7 +23,7 @@ check: ## formatting, lints, manifests of what is written
 	@$(CARGO) fmt --all -- --check
 	@tests/timed "clippy" $(CARGO) clippy --workspace --all-targets --locked --quiet -- -D warnings
 
-bench: ## measures mapping, starts and idle memory; ratios in one run
+bench: release ## measures mapping, starts and idle memory; ratios in one run
 	@tests/needs cc postgres redis
 	@tests/with-services $(CARGO) bench --locked -p ohx-tests
 

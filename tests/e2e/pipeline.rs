@@ -18,6 +18,35 @@ both_shapes!(
     nothing_readable_is_kept,
 );
 
+/// Push fails, a watch syncs days late, a reading is corrected: the nightly run asks for what changed, and finds it.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_nightly_run_finds_what_nobody_told_of() {
+    let (outside, deployment, person) = world(Shape::ManyProcesses).await;
+    let link = connect(&deployment, &outside, PATIENT, "1", 31).await;
+    agree(&outside, person, PATIENT).await;
+    until("push is registered", 20, async || {
+        let shown = deployment.get(&format!("/api/base/provider-links/{link}/")).await;
+        (shown["push"]["mode"] == "subscribed").then_some(())
+    })
+    .await;
+    outside.withings.inject(ohx_sandbox::withings::Fault::LoseNotifications { count: 100 });
+    let days_ago: ohx_domain::Instant = ohx_domain::Instant::from_second(jiff_now() - 9 * 86_400).unwrap();
+    outside.withings.late(person, days_ago, 97).unwrap();
+    let grpid = outside.withings.add_group(person, weight(72_100)).unwrap();
+    outside.withings.correct(grpid, vec![Measure::new(1, 72_200, -3)]).unwrap();
+    let before = outside.agreement(person, PATIENT).await;
+    assert_eq!(before.missing, 2, "{before:?}");
+    deployment.ping_nightly().await;
+    agree(&outside, person, PATIENT).await;
+
+    // Again: only what changed since is asked for, and nothing is written.
+    let requests = |logs: &str| logs.matches("\"nightly run planned\"").count();
+    let planned = requests(&deployment.logs());
+    deployment.ping_nightly().await;
+    assert_eq!(requests(&deployment.logs()), planned + 1);
+    agree(&outside, person, PATIENT).await;
+}
+
 const PATIENT: &str = "Patient/p1";
 
 /// Waits until provider and EHR agree on `readings` readings.

@@ -1,6 +1,6 @@
 //! `ohx map`: recorded JSON in, FHIR out.
 
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -37,7 +37,13 @@ impl Map {
     pub(crate) fn run(&self) -> ExitCode {
         match self.map() {
             Ok(mapped) => {
-                println!("{}", bundle(&mapped));
+                // A reader that has seen enough closes the pipe: no error of ours.
+                if let Err(error) = writeln!(std::io::stdout(), "{}", bundle(&mapped))
+                    && error.kind() != std::io::ErrorKind::BrokenPipe
+                {
+                    eprintln!("ohx map: standard output: {error}");
+                    return ExitCode::FAILURE;
+                }
                 for (reason, count) in &mapped.skipped {
                     eprintln!("left out: {count} x {reason}");
                 }

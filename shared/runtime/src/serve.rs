@@ -183,3 +183,40 @@ fn fail(function: &str, error: &anyhow::Error) -> ExitCode {
     eprintln!("{function}: {error:#}");
     ExitCode::from(2)
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::body::{Body, Bytes};
+    use axum::routing::post;
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    async fn answer(app: &Router, path: &str, body: Vec<u8>) -> (StatusCode, String) {
+        let method = if body.is_empty() { "GET" } else { "POST" };
+        let request = Request::builder().method(method).uri(path).body(Body::from(body)).unwrap();
+        let response = app.clone().oneshot(request).await.unwrap();
+        let status = response.status();
+        let body = axum::body::to_bytes(response.into_body(), MAX_BODY).await.unwrap();
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_one_answer_and_the_next_request_is_served() {
+        let router = Router::new().route(
+            "/",
+            post(async |body: Bytes| if body.is_ascii() { StatusCode::NO_CONTENT } else { panic!("72.10") }),
+        );
+        let app =
+            wrap("test", router, Arc::new(|| Box::pin(async { Err("the database is away".to_owned()) })));
+        let (status, text) = answer(&app, "/", vec![200]).await;
+        assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
+        assert!(text.contains("the function failed") && !text.contains("72.10"), "{text}");
+        assert_eq!(answer(&app, "/", vec![1]).await, (StatusCode::NO_CONTENT, String::new()));
+        assert_eq!(answer(&app, "/", vec![1; MAX_BODY + 1]).await.0, StatusCode::PAYLOAD_TOO_LARGE);
+        assert_eq!(answer(&app, "/livez", Vec::new()).await.0, StatusCode::OK);
+        let (status, text) = answer(&app, "/readyz", Vec::new()).await;
+        assert_eq!((status, text.contains("the database is away")), (StatusCode::SERVICE_UNAVAILABLE, true));
+        assert!(answer(&app, "/metrics", Vec::new()).await.1.contains("ohx_http_requests_total"));
+    }
+}
