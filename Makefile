@@ -16,7 +16,7 @@ test: ## runs everything: installs PostgreSQL and Redis where they are missing, 
 	@tests/needs cc postgres redis
 	@tests/timed "build tests" $(CARGO) test --workspace --locked --no-run --quiet
 	@tests/timed "build functions" $(CARGO) build --workspace --bins --locked --quiet
-	@tests/timed "run tests" tests/with-services $(CARGO) test --workspace --locked --quiet
+	@tests/timed "run tests" tests/with-services $(CARGO) test --workspace --locked --no-fail-fast --quiet
 
 check: ## formatting, lints, manifests of what is written
 	@tests/needs cc
