@@ -24,11 +24,7 @@ async fn the_nightly_run_finds_what_nobody_told_of() {
     let (outside, deployment, person) = world(Shape::ManyProcesses).await;
     let link = connect(&deployment, &outside, PATIENT, "1", 31).await;
     agree(&outside, person, PATIENT).await;
-    until("push is registered", 20, async || {
-        let shown = deployment.get(&format!("/api/base/provider-links/{link}/")).await;
-        (shown["push"]["mode"] == "subscribed").then_some(())
-    })
-    .await;
+    pushed(&deployment, &link).await;
     outside.withings.inject(ohx_sandbox::withings::Fault::LoseNotifications { count: 100 });
     let days_ago: ohx_domain::Instant = ohx_domain::Instant::from_second(jiff_now() - 9 * 86_400).unwrap();
     outside.withings.late(person, days_ago, 97).unwrap();
@@ -58,6 +54,15 @@ async fn agree(outside: &Outside, person: u64, patient: &str) -> Row {
     .await
 }
 
+/// Waits until the provider pushes.
+async fn pushed(deployment: &Deployment, link: &str) {
+    until("push is registered", 20, async || {
+        let shown = deployment.get(&format!("/api/base/provider-links/{link}/")).await;
+        (shown["push"]["mode"] == "subscribed").then_some(())
+    })
+    .await;
+}
+
 async fn world(shape: Shape) -> (Outside, Deployment, u64) {
     let outside = Outside::start().await;
     let person = outside.person(1, "Ada");
@@ -80,11 +85,7 @@ async fn history_and_news_arrive_once(shape: Shape) {
     })
     .await;
 
-    until("push is registered", 20, async || {
-        let shown = deployment.get(&format!("/api/base/provider-links/{link}/")).await;
-        (shown["push"]["mode"] == "subscribed").then_some(())
-    })
-    .await;
+    pushed(&deployment, &link).await;
     outside.withings.weigh_now(person, "72.10").unwrap();
     let news = agree(&outside, person, PATIENT).await;
     assert!(news.ehr > history.ehr, "{news:?}");
@@ -156,11 +157,7 @@ async fn a_burst_of_notifications_is_few_requests(shape: Shape) {
     let (outside, deployment, person) = world(shape).await;
     let link = connect(&deployment, &outside, PATIENT, "1", 31).await;
     agree(&outside, person, PATIENT).await;
-    until("push is registered", 20, async || {
-        let shown = deployment.get(&format!("/api/base/provider-links/{link}/")).await;
-        (shown["push"]["mode"] == "subscribed").then_some(())
-    })
-    .await;
+    pushed(&deployment, &link).await;
     let before = outside.withings.stats();
     for grams in 0..8 {
         outside.withings.add_group(person, weight(70_000 + grams)).unwrap();

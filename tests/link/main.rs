@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ohx_bus::memory::{MemoryBus, MemoryConfig};
-use ohx_domain::{Clock as _, Interval, Link, LinkId, LinkState, ManualClock, ProviderApp, PushState, Query};
+use ohx_domain::{Clock as _, Interval, Link, LinkId, LinkState, ManualClock, ProviderApp, Query};
 use ohx_link::{LinkError, Links, ticket};
 use ohx_providers::Page;
 use ohx_runtime::parts::Parts;
@@ -129,22 +129,8 @@ async fn connect(outside: &Outside, links: &Links, listener: tokio::net::TcpList
     };
     let secret = parts.keyring.seal(&["providers", "withings", "secret"], CLIENT_SECRET.as_bytes()).unwrap();
     parts.store.put_provider(&app, Some(&secret), parts.clock.now()).await.unwrap();
-    let link = Link {
-        id: LinkId::new(),
-        provider: app.name,
-        ehr: "clinic".parse().unwrap(),
-        patient: "Patient/p1".parse().unwrap(),
-        state: LinkState::Pending,
-        state_reason: None,
-        backfill_days: 30,
-        account: None,
-        scopes: Vec::new(),
-        history_start: None,
-        push: PushState::Unknown,
-        data_key: None,
-        created_at: parts.clock.now(),
-        connected_at: None,
-    };
+    let (ehr, patient) = ("clinic".parse().unwrap(), "Patient/p1".parse().unwrap());
+    let link = Link::pending(app.name, ehr, patient, 30, parts.clock.now());
     parts.store.insert_link(&link).await.unwrap();
     let address = ticket::connect_address(parts, link.id).await.unwrap();
     let router = ohx_oauth::router(links.clone());

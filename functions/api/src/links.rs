@@ -108,22 +108,7 @@ pub(crate) async fn create(
         let detail = format!("EHR endpoint {} is not configured: add it with ohx apply", new.ehr);
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
     }
-    let link = Link {
-        id: LinkId::new(),
-        provider: new.provider,
-        ehr: new.ehr,
-        patient: new.patient,
-        state: LinkState::Pending,
-        state_reason: None,
-        backfill_days,
-        account: None,
-        scopes: Vec::new(),
-        history_start: None,
-        push: PushState::Unknown,
-        data_key: None,
-        created_at: parts.clock.now(),
-        connected_at: None,
-    };
+    let link = Link::pending(new.provider, new.ehr, new.patient, backfill_days, parts.clock.now());
     parts.store.insert_link(&link).await.map_err(store_problem)?;
     let connect_url = ticket::connect_address(parts, link.id).await.map_err(store_problem)?.to_string();
     Ok((StatusCode::CREATED, Json(CreatedLink { link: link.into(), connect_url })))

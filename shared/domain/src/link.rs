@@ -87,3 +87,31 @@ pub struct Link {
     /// When the patient last consented.
     pub connected_at: Option<Instant>,
 }
+
+impl Link {
+    /// A new link, which waits for the patient's consent.
+    pub fn pending(
+        provider: ProviderName,
+        ehr: EhrName,
+        patient: PatientReference,
+        backfill_days: u32,
+        created_at: Instant,
+    ) -> Self {
+        Self {
+            id: LinkId::new(),
+            provider,
+            ehr,
+            patient,
+            state: LinkState::Pending,
+            state_reason: None,
+            backfill_days,
+            account: None,
+            scopes: Vec::new(),
+            history_start: None,
+            push: PushState::Unknown,
+            data_key: None,
+            created_at,
+            connected_at: None,
+        }
+    }
+}
