@@ -123,6 +123,7 @@ impl Publish {
             piece: piece.piece,
             pieces: piece.pieces,
             counts,
+            skipped: piece.skipped.clone(),
             holes,
         };
         let progress = parts.store.acknowledge(&ack, now).await?;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::{EhrName, ProviderName};
+use crate::{EhrName, ProviderName, Record};
 
 /// An app that is registered with a provider. Its client secret is stored apart, sealed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +24,9 @@ pub struct ProviderApp {
     /// Scopes to ask for, where the adapter's default is not wanted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scopes: Vec<String>,
+    /// Which records this app reads, by the adapter's own names; empty for the adapter's default.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub records: Vec<Record>,
     /// Calls a minute that all links of this app share.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests_per_minute: Option<u32>,

@@ -15,6 +15,13 @@ pub struct InvalidId {
     got: String,
 }
 
+impl InvalidId {
+    /// `got` is not what `what` must be.
+    pub(crate) fn new(what: &'static str, expected: &'static str, got: &str) -> Self {
+        Self { what, expected, got: short(got) }
+    }
+}
+
 fn short(text: &str) -> String {
     text.chars().take(80).collect()
 }

@@ -15,7 +15,7 @@ use crate::{PatientReference, ProviderName, Sensitive};
 pub type Account = Sensitive<String>;
 
 /// SHA-256 over length-prefixed fields, so that no two lists of fields collide by concatenation.
-fn digest(domain: &str, fields: &[&[u8]]) -> [u8; 32] {
+pub(crate) fn digest(domain: &str, fields: &[&[u8]]) -> [u8; 32] {
     let mut hash = Sha256::new();
     for field in std::iter::once(domain.as_bytes()).chain(fields.iter().copied()) {
         hash.update((field.len() as u64).to_be_bytes());

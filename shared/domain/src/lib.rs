@@ -13,6 +13,7 @@ mod identity;
 mod interval;
 mod ledger;
 mod link;
+mod mapping;
 mod sensitive;
 
 pub use clock::{Clock, ManualClock, SystemClock};
@@ -22,6 +23,7 @@ pub use identity::{Account, AccountPseudonym, Identifier, account_pseudonym, con
 pub use interval::{Interval, Intervals, ParseIntervalsError};
 pub use ledger::{Counts, Query, Request, RequestState, SyncReason};
 pub use link::{Link, LinkState, PushState};
+pub use mapping::{Activation, Canary, FIRST_SAVED_VERSION, MappingScope, choose, in_canary};
 pub use sensitive::Sensitive;
 
 /// An instant, to the microsecond at most, as every crate here passes it around.

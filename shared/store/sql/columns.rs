@@ -67,4 +67,10 @@ impl<'r> Columns<'r> {
     pub(crate) fn count<T: TryFrom<i64>>(&self, column: &'static str) -> Result<T> {
         T::try_from(self.get(column)?).map_err(|_| self.corrupt(column))
     }
+
+    /// A number that is never negative, where there is one.
+    pub(crate) fn count_optional<T: TryFrom<i64>>(&self, column: &'static str) -> Result<Option<T>> {
+        let number: Option<i64> = self.get(column)?;
+        number.map(|n| T::try_from(n).map_err(|_| self.corrupt(column))).transpose()
+    }
 }

@@ -1,5 +1,6 @@
 //! What went wrong, without the values it went wrong with.
 
+use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 
@@ -60,8 +61,13 @@ pub(crate) fn conflict_or_unavailable(what: &'static str) -> impl FnOnce(sqlx::E
             }
             _ => false,
         };
-        if broken { StoreError::Conflict { what } } else { unavailable(error) }
+        if broken { conflict(what) } else { unavailable(error) }
     }
+}
+
+/// `what` breaks a rule of what is stored.
+pub(crate) fn conflict(what: impl Into<Cow<'static, str>>) -> StoreError {
+    StoreError::Conflict { what: what.into() }
 }
 
 /// `id` is not there.

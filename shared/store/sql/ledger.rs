@@ -1,5 +1,7 @@
 //! The coverage ledger: the steps that concern one table. Adding is in `requests`, completing in `progress`.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use ohx_domain::{Instant, LinkId, Record, Request, RequestId, RunId, SyncId};
 use ohx_store::{Acknowledgement, Coverage, Ledger, NewRequest, OpenRequests, Progress, Requested, Result};
@@ -128,8 +130,24 @@ impl Ledger for Engine {
         requests(&all.bind(sync.to_string()).fetch_all(self.reader()).await.map_err(unavailable)?)
     }
 
+    async fn skips_of_sync(&self, sync: SyncId) -> Result<BTreeMap<Record, BTreeMap<String, u64>>> {
+        let rows = sql("SELECT r.record, s.reason, CAST(SUM(s.count) AS BIGINT) AS count
+             FROM requests r JOIN request_skips s ON s.request = r.id
+             WHERE r.sync = $1 GROUP BY r.record, s.reason")
+        .bind(sync.to_string())
+        .fetch_all(self.reader())
+        .await
+        .map_err(unavailable)?;
+        let mut skips = BTreeMap::<Record, BTreeMap<String, u64>>::new();
+        for row in &rows {
+            let row = Columns::new(row, "request_skips");
+            skips.entry(row.parse("record")?).or_default().insert(row.get("reason")?, row.count("count")?);
+        }
+        Ok(skips)
+    }
+
     async fn prune(&self, before: Instant) -> Result<u64> {
-        // Runs and acknowledgements go with their request. In order and past locked rows, as two may prune at once.
+        // Runs, acknowledgements and skips go with their request. In order and past locked rows, as two may prune at once.
         let pruned = sql(concat!(
             "DELETE FROM requests WHERE id IN
                  (SELECT id FROM requests WHERE state IN ('published', 'failed') AND updated_at < $1 ORDER BY id",

@@ -2,10 +2,10 @@
 
 use async_trait::async_trait;
 use ohx_domain::{EhrName, Link, LinkId, LinkState, PatientReference, PushState};
-use ohx_store::{Connection, LinkFilter, Links, Result, StoreError};
+use ohx_store::{Connection, LinkFilter, Links, Result};
 
 use super::columns::Columns;
-use super::errors::{conflict_or_unavailable, not_found};
+use super::errors::{conflict, conflict_or_unavailable, not_found};
 use super::values::{json, later, micros, text};
 use super::{sql, unavailable};
 use crate::{Engine, dialect};
@@ -132,7 +132,7 @@ impl Links for Engine {
         if other.is_some() {
             let what =
                 "the account (a link of another patient at the same EHR holds it: disconnect that one first)";
-            return Err(StoreError::Conflict { what });
+            return Err(conflict(what));
         }
 
         let backfill = i64::from(held.count::<u32>("backfill_days")?).saturating_mul(DAY);

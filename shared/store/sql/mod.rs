@@ -20,6 +20,7 @@ mod dead_letters;
 mod errors;
 mod ledger;
 mod links;
+mod mappings;
 mod progress;
 mod requests;
 mod secrets;

@@ -10,7 +10,7 @@ use ohx_store::{Acknowledgement, Progress, Result};
 use super::columns::Columns;
 use super::errors::conflict_or_unavailable;
 use super::requests::{TABLE, query};
-use super::values::{count, later, micros};
+use super::values::{count, later, micros, text};
 use super::{Transaction, sql, unavailable};
 use crate::Engine;
 
@@ -113,11 +113,27 @@ impl Engine {
                 .execute(&mut *tx)
                 .await
                 .map_err(unavailable)?;
+            add_skips(&mut tx, ack).await?;
         }
         let progress = complete(&mut tx, &held, ack.run, now).await?;
         tx.commit().await.map_err(unavailable)?;
         Ok(progress)
     }
+}
+
+/// Adds what the mapping left out to what it had left out before.
+async fn add_skips(tx: &mut Transaction, ack: &Acknowledgement) -> Result<()> {
+    for (reason, n) in &ack.skipped {
+        sql("INSERT INTO request_skips AS s (request, reason, count) VALUES ($1, $2, $3)
+             ON CONFLICT (request, reason) DO UPDATE SET count = s.count + excluded.count")
+        .bind(ack.request.to_string())
+        .bind(text(reason))
+        .bind(count(*n))
+        .execute(&mut **tx)
+        .await
+        .map_err(unavailable)?;
+    }
+    Ok(())
 }
 
 async fn set_state(tx: &mut Transaction, id: RequestId, state: RequestState, now: Instant) -> Result<()> {

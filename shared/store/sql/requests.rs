@@ -5,7 +5,7 @@ use ohx_store::{NewRequest, Requested, Result, StoreError};
 
 use super::columns::Columns;
 use super::errors::conflict_or_unavailable;
-use super::values::micros;
+use super::values::{lock, micros};
 use super::{Transaction, sql, unavailable};
 use crate::{Engine, dialect};
 
@@ -74,13 +74,9 @@ fn merged(a: Query, b: Query) -> Option<Query> {
     }
 }
 
-/// The lock under which notifications of one link and record are merged (FNV-1a; others may share it by chance).
+/// The lock under which notifications of one link and record are merged.
 fn burst_lock(new: &NewRequest) -> i64 {
-    let text = format!("{} {}", new.link, new.record);
-    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
-    i64::from_ne_bytes(hash.to_ne_bytes())
+    lock(&format!("{} {}", new.link, new.record))
 }
 
 impl Engine {

@@ -9,6 +9,8 @@
 //! when its number of parts is known and each part has all of its pieces acknowledged. Parts of different runs never
 //! complete each other, because two runs may cut differently. Only a complete run moves anything.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use ohx_domain::{
     Counts, Instant, Intervals, LinkId, Query, Record, Request, RequestId, RunId, SyncId, SyncReason,
@@ -57,6 +59,8 @@ pub struct Acknowledgement {
     pub pieces: u32,
     /// What became of the resources.
     pub counts: Counts,
+    /// What the mapping left out, by reason; no health values. Their sum is `counts.skipped`.
+    pub skipped: BTreeMap<String, u64>,
     /// When the readings were taken that the EHR refused: each stays a hole of one second.
     pub holes: Vec<Instant>,
 }
@@ -144,6 +148,9 @@ pub trait Ledger: Send + Sync {
 
     /// The requests of one sync, by id.
     async fn requests_of_sync(&self, sync: SyncId) -> Result<Vec<Request>>;
+
+    /// What the mapping left out of a sync so far, by record and reason. Only records of which something was left out.
+    async fn skips_of_sync(&self, sync: SyncId) -> Result<BTreeMap<Record, BTreeMap<String, u64>>>;
 
     /// Removes finished requests that ended before `before`; their coverage stays. Gives their number.
     async fn prune(&self, before: Instant) -> Result<u64>;

@@ -8,8 +8,10 @@
 
 mod dead_letter;
 mod ledger;
+mod mappings;
 mod secrets;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -20,6 +22,7 @@ use ohx_domain::{
 
 pub use dead_letter::{DeadLetter, DeadLetters};
 pub use ledger::{Acknowledgement, Coverage, Ledger, NewRequest, OpenRequests, Progress, Requested};
+pub use mappings::{MappingFilter, MappingSummary, Mappings, NewActivation, NewMapping, SavedMapping};
 pub use secrets::{Quota, Rate, Secrets, StoredTokens, Ticket, TicketKind};
 
 /// Why a store could not do as asked.
@@ -36,11 +39,11 @@ pub enum StoreError {
         /// What is wrong with it.
         why: String,
     },
-    /// A row breaks a rule of the schema: a second active link for the same account, say.
+    /// What was to be written breaks a rule: a second active link for the same account, say.
     #[error("{what} conflicts with what is stored")]
     Conflict {
-        /// What was to be written.
-        what: &'static str,
+        /// What was to be written, and which rule it breaks.
+        what: Cow<'static, str>,
     },
     /// A row that was to be changed is not there.
     #[error("{what} {id} is not known")]
@@ -67,9 +70,9 @@ pub enum StoreError {
 pub type Result<T> = std::result::Result<T, StoreError>;
 
 /// Everything together: what a function's state holds.
-pub trait Store: Configuration + Links + Secrets + Ledger + DeadLetters {}
+pub trait Store: Configuration + Links + Secrets + Ledger + Mappings + DeadLetters {}
 
-impl<T: Configuration + Links + Secrets + Ledger + DeadLetters> Store for T {}
+impl<T: Configuration + Links + Secrets + Ledger + Mappings + DeadLetters> Store for T {}
 
 /// A store as it is passed around.
 pub type SharedStore = Arc<dyn Store>;

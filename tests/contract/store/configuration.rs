@@ -9,6 +9,7 @@ use crate::samples::at;
 
 crate::promises!(
     a_provider_is_read_back,
+    an_app_that_names_no_records_is_read_back,
     an_ehr_is_read_back,
     a_secret_stays_unless_a_new_one_is_given,
     what_is_put_again_is_replaced,
@@ -25,6 +26,7 @@ fn app(name: &str) -> ProviderApp {
         client_id: "client \"1\"".to_owned(),
         base_urls: BTreeMap::from([("api".to_owned(), "https://wbsapi.example/".parse().unwrap())]),
         scopes: vec!["user.metrics".to_owned()],
+        records: vec!["getmeas".parse().unwrap(), "sleep-getsummary".parse().unwrap()],
         requests_per_minute: Some(120),
     }
 }
@@ -44,6 +46,12 @@ async fn a_provider_is_read_back(rig: Rig) {
     assert_eq!(rig.store.provider(&app.name).await.unwrap(), None);
     rig.store.put_provider(&app, Some(&[0, 1, 255]), at(0)).await.unwrap();
     assert_eq!(rig.other.provider(&app.name).await.unwrap(), Some((app, Some(vec![0, 1, 255]))));
+}
+
+async fn an_app_that_names_no_records_is_read_back(rig: Rig) {
+    let app = ProviderApp { records: Vec::new(), ..app("withings") };
+    rig.store.put_provider(&app, None, at(0)).await.unwrap();
+    assert_eq!(rig.other.providers().await.unwrap(), [app]);
 }
 
 async fn an_ehr_is_read_back(rig: Rig) {

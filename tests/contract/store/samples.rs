@@ -1,5 +1,7 @@
 //! Samples. Every test says only what it is about.
 
+use std::collections::BTreeMap;
+
 use ohx_domain::{
     Counts, Instant, Interval, Link, LinkId, LinkState, PushState, Query, Record, RequestId, RunId,
     Sensitive, SyncId, SyncReason,
@@ -90,7 +92,16 @@ pub(crate) fn created(n: u64) -> Counts {
 
 /// The acknowledgement of a part that was not cut, with one resource created.
 pub(crate) fn ack(request: RequestId, run: RunId, part: u32) -> Acknowledgement {
-    Acknowledgement { request, run, part, piece: 0, pieces: 1, counts: created(1), holes: Vec::new() }
+    Acknowledgement {
+        request,
+        run,
+        part,
+        piece: 0,
+        pieces: 1,
+        counts: created(1),
+        skipped: BTreeMap::new(),
+        holes: Vec::new(),
+    }
 }
 
 /// One whole run of one part, which refuses what was taken at `holes`.
