@@ -3,6 +3,8 @@
 //! Applies the mapping document of the provider's record. What it leaves out is counted by reason; what it makes is
 //! sealed again and sent on in pieces that fit an event. A part without readings is sent on too: the ledger waits for it.
 
+mod mappings;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -14,10 +16,12 @@ use ohx_events::envelope::{MAX_SEALED, link_of, parse_opened, sealed_data, sync_
 use ohx_events::sealed::{FetchedPart, MappedPiece, MappedResource};
 use ohx_events::{Envelope, Event, Priority, types};
 use ohx_link::{Links, OpenLink};
-use ohx_mapping::{Context, Mapped, Mapping};
-use ohx_runtime::metrics::SKIPPED;
+use ohx_mapping::{Context, Mapped};
+use ohx_runtime::metrics::{MAPPED, SKIPPED};
 use ohx_runtime::trace::traceparent;
 use ohx_runtime::{CloudEvent, EventFailure, EventReply};
+
+use crate::mappings::Mappings;
 
 /// Resources' JSON text in one piece, in bytes before compression: Observations of one record shrink tenfold and more.
 const PIECE: usize = 1024 * 1024;
@@ -28,29 +32,9 @@ struct Transform {
     mappings: Arc<Mappings>,
 }
 
-/// The compiled documents, by provider type and record.
-struct Mappings(BTreeMap<(String, String), Mapping>);
-
-impl Mappings {
-    fn find(&self, kind: &str, record: &str) -> Option<&Mapping> {
-        self.0.get(&(kind.to_owned(), record.to_owned()))
-    }
-}
-
 /// The function's routes: one event at `/`.
-///
-/// # Panics
-/// Never in a release: the documents that are built in are compiled by a test.
 pub fn router(links: Links) -> Router {
-    #[expect(clippy::expect_used, reason = "built-in documents are compiled by a test of ohx-mapping")]
-    let compiled = ohx_mapping::BUILT_IN.iter().map(|(kind, record, text)| {
-        (
-            (String::from(*kind), String::from(*record)),
-            Mapping::parse(text).expect("a built-in mapping document compiles"),
-        )
-    });
-    let mappings = Arc::new(Mappings(compiled.collect()));
-    Router::new().route("/", post(handle)).with_state(Transform { links, mappings })
+    Router::new().route("/", post(handle)).with_state(Transform { links, mappings: Arc::default() })
 }
 
 async fn handle(State(state): State<Transform>, CloudEvent(event): CloudEvent) -> EventReply {
@@ -66,9 +50,8 @@ impl Transform {
         let parts = self.links.parts();
         let (app, _) = self.links.app(&part.provider).await?;
         let kind = app.config.kind.as_str();
-        let mapping = self.mappings.find(kind, part.record.as_str()).ok_or_else(|| {
-            EventFailure::reject(format!("there is no mapping document for {kind}/{}", part.record))
-        })?;
+        let name = format!("{kind}/{}", part.record);
+        let mapping = self.mappings.find(parts, &name, &open.link).await?;
         let account = self.links.account(&open).await?;
         let account = account_pseudonym(&part.provider, &account, &open.link.patient);
         let context = Context {
@@ -76,6 +59,7 @@ impl Transform {
             provider: part.provider.clone(),
             account: account.clone(),
             subject: open.link.patient.clone(),
+            covers: part.covers,
         };
         let mapped = match mapping.map(part.page.get().as_bytes(), &context) {
             Ok(mapped) => mapped,
@@ -90,8 +74,11 @@ impl Transform {
             let label = reason.split(':').next().unwrap_or("other");
             SKIPPED.with_label_values(&[part.provider.as_str(), part.record.as_str(), label]).inc_by(*count);
         }
+        let version = mapping.version().to_string();
+        let made = u64::try_from(mapped.observations.len()).unwrap_or(u64::MAX);
+        MAPPED.with_label_values(&[part.provider.as_str(), &name, &version]).inc_by(made);
         tracing::info!(
-            link = %open.link.id, request = %part.request, part = part.part,
+            mapping = name, version, link = %open.link.id, request = %part.request, part = part.part,
             observations = mapped.observations.len(), skipped = ?mapped.skipped, "mapped"
         );
         let events = self.pieces(event, &open, &part, &account, &app.config.kind, mapped)?;
@@ -137,7 +124,10 @@ impl Transform {
                 issued: observation.issued,
                 taken: Some(observation.taken),
                 device,
-                resource: observation.resource,
+                resource: observation.resource.into_raw().map_err(|e| {
+                    let (line, column) = (e.line(), e.column());
+                    EventFailure::reject(format!("an Observation is no JSON, line {line} column {column}"))
+                })?,
             });
         }
         let devices: Vec<_> = devices.into_values().collect();

@@ -13,8 +13,8 @@ use ohx_events::sealed::MappedResource;
 /// Why a Device cannot be built.
 #[derive(Debug, thiserror::Error)]
 pub enum DeviceError {
-    /// The provider gave no id: there is nothing to tell the device by.
-    #[error("provider {0} names a device without an id: its readings go without a device")]
+    /// The provider gave no usable id: there is nothing to tell the device by.
+    #[error("provider {0} names a device without a usable id: its readings go without a device")]
     NoId(ProviderName),
     /// An element that FHIR demands is missing: an error in this crate.
     #[error("the Device cannot be built: {0}")]
@@ -41,9 +41,9 @@ pub fn device(
     model: Option<&str>,
     model_id: Option<&str>,
 ) -> Result<MappedResource, DeviceError> {
-    // FHIR strings are never empty.
-    let some =
-        |text: Option<&str>| text.map(str::trim).filter(|text| !text.is_empty()).map(ToOwned::to_owned);
+    // FHIR strings are never empty, and should hold no control characters.
+    let fit = |text: &&str| !text.is_empty() && !text.contains(char::is_control);
+    let some = |text: Option<&str>| text.map(str::trim).filter(fit).map(ToOwned::to_owned);
     let id = some(Some(id)).ok_or_else(|| DeviceError::NoId(provider.clone()))?;
     let identifier = Identifier {
         system: format!("{}/{provider}/device", base.trim_end_matches('/')),

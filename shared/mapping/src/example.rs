@@ -1,6 +1,6 @@
 //! The examples of a document, run: its own tests.
 
-use ohx_domain::{AccountPseudonym, Sensitive, account_pseudonym};
+use ohx_domain::{Instant, Interval, InvalidId, Sensitive, account_pseudonym};
 
 use crate::error::ExampleError;
 use crate::json::Node;
@@ -11,7 +11,7 @@ impl Mapping {
     /// Maps the page of every example, and compares what comes out with what the example expects: as many
     /// Observations, each with at least the members that are written, numbers with the same digits.
     ///
-    /// Examples are mapped for `Patient/example`, account `example`, under `https://ohx.example/ns`.
+    /// They are mapped in the [`Mapping::example_context`].
     ///
     /// # Errors
     /// [`ExampleError`] for the first example that does not hold.
@@ -26,20 +26,33 @@ impl Mapping {
         Ok(())
     }
 
-    fn check(&self, example: &Example) -> Result<(), String> {
-        let provider = self.name.split('/').next().unwrap_or_default();
-        let provider = provider.parse().map_err(|e| format!("{e}"))?;
-        let subject = "Patient/example".parse().map_err(|e| format!("{e}"))?;
-        let account: AccountPseudonym =
-            account_pseudonym(&provider, &Sensitive::new("example".into()), &subject);
+    /// The names of its examples, in its order.
+    pub fn examples(&self) -> impl Iterator<Item = &str> {
+        self.examples.iter().map(|e| e.name.as_str())
+    }
+
+    /// For whom pages are mapped that belong to nobody, such as examples and recorded ones: `Patient/example`, the
+    /// account `example`, under `https://ohx.example/ns`, as pages that hold everything.
+    ///
+    /// # Errors
+    /// [`InvalidId`] where the provider in the document's name cannot be a provider's.
+    pub fn example_context(&self) -> Result<Context, InvalidId> {
+        let provider = self.name.split('/').next().unwrap_or_default().parse()?;
+        let subject = "Patient/example".parse()?;
+        let account = account_pseudonym(&provider, &Sensitive::new("example".into()), &subject);
         let base = "https://ohx.example/ns".to_owned();
-        let context = Context { identifier_base: base, provider, account, subject };
+        let covers = Interval::new(Instant::MIN, Instant::MAX);
+        Ok(Context { identifier_base: base, provider, account, subject, covers })
+    }
+
+    fn check(&self, example: &Example) -> Result<(), String> {
+        let context = self.example_context().map_err(|e| e.to_string())?;
         let mapped = self.map(example.page.as_bytes(), &context).map_err(|e| e.to_string())?;
         let unread = |e: crate::error::PageError| format!("{} at byte {}", e.what, e.at);
         let expected = Node::parse(example.expect.as_bytes()).map_err(unread)?;
         let Node::Array(expected) = expected else { return Err("`expect` is not a list".into()) };
         if mapped.observations.len() != expected.len() {
-            let kinds: Vec<&str> = mapped.observations.iter().map(|o| o.kind.as_str()).collect();
+            let kinds: Vec<&str> = mapped.observations.iter().map(|o| &*o.kind).collect();
             let (got, wanted) = (kinds.len(), expected.len());
             return Err(format!(
                 "{got} Observations came out ({}), {wanted} are expected; skipped: {:?}",

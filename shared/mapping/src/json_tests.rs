@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 use serde_json::Value;
 
+use super::reader::{marks, no_digits};
 use super::*;
 
 /// The same value, by way of `serde_json`'s types.
@@ -129,5 +130,19 @@ proptest! {
         write_string(&mut out, &text);
         prop_assert!(Node::parse(out.as_bytes()).unwrap() == Node::Text(text.clone().into()));
         prop_assert_eq!(serde_json::from_str::<String>(&out).unwrap(), text);
+    }
+
+    #[test]
+    fn eight_bytes_are_judged_as_one_by_one(mut bytes in prop::array::uniform8(any::<u8>()), few in prop::array::uniform8(r#"["\\\x00-\x21/09:~\x7f]"#), from in 0..8_usize) {
+        // Half of the words have many bytes that matter, or nearly do.
+        for (byte, other) in bytes.iter_mut().zip(&few).skip(from) {
+            *byte = other.as_bytes()[0];
+        }
+        let word = u64::from_le_bytes(bytes);
+        let first = |found: u64| found.trailing_zeros() as usize / 8;
+        let stops = |b: &u8| *b == b'"' || *b == b'\\' || *b < 0x20;
+        prop_assert_eq!(first(marks(word)), bytes.iter().position(stops).unwrap_or(8));
+        let stops = |b: &u8| !b.is_ascii_digit();
+        prop_assert_eq!(first(no_digits(word)), bytes.iter().position(stops).unwrap_or(8));
     }
 }

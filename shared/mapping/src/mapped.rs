@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
-use ohx_domain::{AccountPseudonym, Identifier, Instant, PatientReference, ProviderName};
+use ohx_domain::{AccountPseudonym, Identifier, Instant, Interval, PatientReference, ProviderName};
 use serde_json::value::RawValue;
 
 /// Whose readings a page holds, and how this deployment names things.
@@ -18,6 +19,9 @@ pub struct Context {
     pub account: AccountPseudonym,
     /// Whose readings they are.
     pub subject: PatientReference,
+    /// The times of which the page is known to hold everything: what a document gathers by the hour or the day is
+    /// made only within them. None: nothing is gathered.
+    pub covers: Option<Interval>,
 }
 
 /// What became of a page.
@@ -25,15 +29,18 @@ pub struct Context {
 pub struct Mapped {
     /// The Observations, in the order of the page's records and, within a record, of the document's readings.
     pub observations: Vec<MappedObservation>,
-    /// What was left out, by reason: those of the document, and `unreadable`, `out-of-range`, `incomplete`,
-    /// `conflicting`, `repeated`, `over-limit`, `no-records`, and `unmapped` with the item's key (`unmapped:12`).
+    /// What was left out, by reason (`docs/mapping.md` lists them): those of the document, those of the engine, and
+    /// `unmapped` with the item's key (`unmapped:12`).
     pub skipped: BTreeMap<String, u64>,
     /// How many records the page held.
     pub records: u64,
+    /// How often something was left out.
+    pub(crate) left_out: u64,
 }
 
 impl Mapped {
     pub(crate) fn skip(&mut self, reason: &str) {
+        self.left_out += 1;
         match self.skipped.get_mut(reason) {
             Some(count) => *count += 1,
             None => {
@@ -64,15 +71,44 @@ pub struct MappedObservation {
     /// in, or when the provider issued it.
     pub digest: String,
     /// The kind of reading, in the words of the document.
-    pub kind: String,
+    pub kind: Arc<str>,
     /// When the provider last changed it.
     pub issued: Option<Instant>,
     /// When it was measured.
     pub taken: Instant,
     /// What it was measured with. None where it was typed in, or where the provider does not say.
-    pub device: Option<DeviceFacts>,
+    pub device: Option<Arc<DeviceFacts>>,
     /// The Observation as JSON text, without `id` and without `device`.
-    pub resource: Box<RawValue>,
+    pub resource: JsonText,
+}
+
+/// A JSON text that was written here. It holds health values, and prints as a placeholder.
+#[derive(Clone, PartialEq, Eq)]
+pub struct JsonText(String);
+
+impl JsonText {
+    pub(crate) fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The text.
+    pub fn get(&self) -> &str {
+        &self.0
+    }
+
+    /// The text as `serde_json` passes it on untouched.
+    ///
+    /// # Errors
+    /// Where it is no JSON: a defect of the engine, which its tests and fuzz targets look for.
+    pub fn into_raw(self) -> Result<Box<RawValue>, serde_json::Error> {
+        RawValue::from_string(self.0)
+    }
+}
+
+impl fmt::Debug for JsonText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JsonText(..)")
+    }
 }
 
 impl fmt::Debug for MappedObservation {

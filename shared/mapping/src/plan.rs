@@ -1,36 +1,64 @@
 //! A compiled document: everything that does not depend on the page, worked out once.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use ohx_domain::decimal::Exact;
 
+use crate::document::{Into, Span};
 use crate::expr::Expr;
-use crate::json::write_string;
-use crate::units;
+use crate::units::Conversion;
 
 /// Stands for the identifier base in prepared JSON text. A JSON text never holds this character itself.
 pub(crate) const BASE: char = '\u{0}';
 
-/// The most components of one kind.
-pub(crate) const MAX_SLOTS: usize = 8;
+/// The most values of one kind.
+pub(crate) const MAX_SLOTS: usize = 32;
 
 /// A compiled mapping document. Cheap to share between threads; see [`Mapping::parse`].
 pub struct Mapping {
     pub(crate) name: String,
     pub(crate) version: u32,
     pub(crate) system: String,
+    pub(crate) extracts: Vec<Extract>,
+    pub(crate) kinds: Vec<Kind>,
+    pub(crate) examples: Vec<Example>,
+    /// Codes of this deployment's own code systems: system, code, text.
+    pub(crate) local_codes: Vec<(String, String, String)>,
+}
+
+/// A compiled first stage.
+pub(crate) struct Extract {
     pub(crate) zone: Option<Expr>,
     pub(crate) each: Expr,
+    pub(crate) inner: Inner,
     pub(crate) skip: Vec<(Expr, String)>,
     pub(crate) id: Expr,
-    pub(crate) time: Expr,
+    pub(crate) when: When,
+    pub(crate) record_zone: Option<Expr>,
     pub(crate) issued: Option<Expr>,
+    pub(crate) preliminary: Option<Expr>,
     pub(crate) device: Option<DevicePlan>,
     pub(crate) manual: Option<Manual>,
     pub(crate) items: Option<ItemsPlan>,
     pub(crate) direct: Vec<Direct>,
-    pub(crate) kinds: Vec<Kind>,
-    pub(crate) examples: Vec<Example>,
+}
+
+/// What of an element of `each` the records are.
+pub(crate) enum Inner {
+    /// The element itself.
+    Itself,
+    /// The items of a list in it.
+    Within(Expr),
+    /// The values of an object in it.
+    Members(Expr),
+}
+
+/// When a reading was measured.
+pub(crate) enum When {
+    Time(Expr),
+    Period(Expr, Expr),
+    Day(Expr),
 }
 
 pub(crate) struct DevicePlan {
@@ -47,10 +75,49 @@ pub(crate) struct Manual {
 
 pub(crate) struct ItemsPlan {
     pub(crate) at: Expr,
+    pub(crate) skip: Vec<(Expr, String)>,
     pub(crate) key: Expr,
     pub(crate) position: Option<Expr>,
+    /// `,"bodySite":{…}` by position.
+    pub(crate) sites: HashMap<u16, String>,
     pub(crate) number: Expr,
     pub(crate) uses: HashMap<Key, Vec<Use>>,
+    /// The uses of small numbers, by the number: nearly all keys there are.
+    pub(crate) small: Vec<Vec<Use>>,
+    pub(crate) ignore: HashMap<Key, String>,
+}
+
+/// The keys of [`ItemsPlan::small`] are below this.
+const SMALL: usize = 1024;
+
+impl ItemsPlan {
+    /// Makes the index of small numbers, once all uses are known.
+    pub(crate) fn index(&mut self) {
+        for (key, uses) in &self.uses {
+            if let Key::Number(number) = key
+                && let Some(at) = usize::try_from(*number).ok().filter(|n| *n < SMALL)
+            {
+                if self.small.len() <= at {
+                    self.small.resize(at + 1, Vec::new());
+                }
+                if let Some(place) = self.small.get_mut(at) {
+                    place.clone_from(uses);
+                }
+            }
+        }
+    }
+
+    /// What an item with this key is used for. None where it is not used.
+    pub(crate) fn uses(&self, key: &Key) -> Option<&[Use]> {
+        let small = match key {
+            Key::Number(number) => usize::try_from(*number).ok().filter(|n| *n < SMALL),
+            Key::Text(_) => None,
+        };
+        match small {
+            Some(at) => self.small.get(at).map(Vec::as_slice).filter(|uses| !uses.is_empty()),
+            None => self.uses.get(key).map(Vec::as_slice),
+        }
+    }
 }
 
 /// What tells the items of a record apart.
@@ -67,45 +134,81 @@ impl Key {
     }
 }
 
-/// Which value of which kind an item is.
+/// Which value of which kind something is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Use {
     pub(crate) kind: usize,
     pub(crate) slot: usize,
-    /// What to shift the point by, for the unit.
-    pub(crate) shift: i32,
+    /// How it comes into the slot's unit.
+    pub(crate) convert: Conversion,
 }
 
 /// A value that is taken from the record itself.
 pub(crate) struct Direct {
     pub(crate) to: Use,
-    pub(crate) number: Expr,
+    pub(crate) from: From,
+}
+
+/// Where a value of the record is.
+pub(crate) enum From {
+    /// A number.
+    Number(Expr),
+    /// A number, and the provider's word for its unit with what to do then.
+    Measured(Expr, Expr, HashMap<String, Conversion>),
+    /// A code of the slot's table.
+    Code(Expr),
+    /// A list of numbers, and the time between two.
+    Series(Expr, Expr),
+    /// An object, when each of its members was measured, and the number of each where it is not the value itself.
+    Timed(Expr, Expr, Option<Expr>),
 }
 
 /// A kind of reading, with the JSON text of its Observation prepared.
 pub(crate) struct Kind {
-    pub(crate) name: String,
+    pub(crate) name: Arc<str>,
     /// The positions that all mean the same reading. None: each position is a reading of its own.
     pub(crate) whole: Option<Vec<Option<u16>>>,
+    pub(crate) gather: Option<(Span, Into)>,
     /// From the beginning to the identifier's system.
     pub(crate) head: String,
-    /// From behind the identifier to the code.
+    /// From behind the status to the subject.
     pub(crate) body: String,
-    /// `"component":[` and `]`, or nothing.
-    pub(crate) around: (&'static str, &'static str),
+    /// `,"method":{…}`, or nothing.
+    pub(crate) method: String,
     pub(crate) slots: Vec<Slot>,
+    /// Whether the first slot is the Observation's own value; the others are components.
+    pub(crate) own: bool,
 }
 
-/// A value of a kind: the only one, or a component.
+/// A value of a kind: its own, or a component.
 pub(crate) struct Slot {
     pub(crate) name: String,
-    /// The UCUM code.
-    pub(crate) unit: String,
-    /// The JSON text before the decimal.
+    pub(crate) holds: Holds,
+    pub(crate) optional: bool,
+    /// The JSON text before the value.
     pub(crate) before: String,
     /// The JSON text after it.
     pub(crate) after: String,
-    pub(crate) range: Option<(Exact, Exact)>,
+}
+
+/// What a slot holds.
+pub(crate) enum Holds {
+    /// A decimal in a UCUM unit.
+    Quantity { unit: String, digits: Option<u32>, range: Option<(Exact, Exact)> },
+    /// A code: the JSON text of its CodeableConcept and the code itself, by the provider's code.
+    Code { codes: HashMap<String, (String, String)>, other: Option<(String, String)> },
+    /// SampledData: the unit of time between samples, and the power of ten from microseconds to it.
+    Samples { unit: String, interval: &'static str, scale: i32, range: Option<(Exact, Exact)> },
+}
+
+impl Holds {
+    /// The UCUM code of its unit; for a code, nothing.
+    pub(crate) fn unit(&self) -> &str {
+        match self {
+            Self::Quantity { unit, .. } | Self::Samples { unit, .. } => unit,
+            Self::Code { .. } => "",
+        }
+    }
 }
 
 /// A page and what must come of it.
@@ -114,57 +217,4 @@ pub(crate) struct Example {
     pub(crate) page: String,
     pub(crate) expect: String,
     pub(crate) skipped: Option<Vec<(String, u64)>>,
-}
-
-/// A coding to be written: the system may begin with [`BASE`].
-pub(crate) struct WrittenCoding<'a> {
-    pub(crate) system: String,
-    pub(crate) code: &'a str,
-    pub(crate) display: Option<&'a str>,
-}
-
-/// A JSON string in prepared text, where `system` may begin with [`BASE`].
-pub(crate) fn write_system(out: &mut String, system: &str) {
-    match system.strip_prefix(BASE) {
-        Some(rest) => {
-            let mut quoted = String::new();
-            write_string(&mut quoted, rest);
-            out.push('"');
-            out.push(BASE);
-            out.push_str(quoted.get(1..).unwrap_or_default());
-        }
-        None => write_string(out, system),
-    }
-}
-
-/// `"code":{…}`
-pub(crate) fn write_code(out: &mut String, codings: &[WrittenCoding<'_>], text: Option<&str>) {
-    out.push_str("\"code\":{\"coding\":[");
-    for (n, coding) in codings.iter().enumerate() {
-        out.push_str(if n > 0 { ",{\"system\":" } else { "{\"system\":" });
-        write_system(out, &coding.system);
-        out.push_str(",\"code\":");
-        write_string(out, coding.code);
-        if let Some(display) = coding.display {
-            out.push_str(",\"display\":");
-            write_string(out, display);
-        }
-        out.push('}');
-    }
-    out.push(']');
-    if let Some(text) = text {
-        out.push_str(",\"text\":");
-        write_string(out, text);
-    }
-    out.push('}');
-}
-
-/// The JSON text behind a decimal: `,"unit":…,"system":…,"code":…}`.
-pub(crate) fn quantity_end(unit: &str, text: Option<&str>) -> String {
-    let mut out = String::from(",\"unit\":");
-    write_string(&mut out, text.or_else(|| units::text(unit)).unwrap_or(unit));
-    out.push_str(",\"system\":\"http://unitsofmeasure.org\",\"code\":");
-    write_string(&mut out, unit);
-    out.push('}');
-    out
 }

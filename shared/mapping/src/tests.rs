@@ -16,7 +16,13 @@ pub(crate) fn context() -> Context {
     let provider = "withings".parse().unwrap();
     let subject = "Patient/p1".parse().unwrap();
     let account = account_pseudonym(&provider, &Sensitive::new("363".to_owned()), &subject);
-    Context { identifier_base: "https://ohx.example/ns/".to_owned(), provider, account, subject }
+    Context {
+        identifier_base: "https://ohx.example/ns/".to_owned(),
+        provider,
+        account,
+        subject,
+        covers: None,
+    }
 }
 
 pub(crate) fn fixture(name: &str) -> String {
@@ -114,8 +120,9 @@ fn skipped(mapped: &Mapped) -> Vec<(&str, u64)> {
 #[test]
 fn the_built_in_documents_are_sound_and_their_examples_hold() {
     for (provider, record, text) in BUILT_IN {
-        let mapping = Mapping::parse(text).unwrap_or_else(|e| panic!("{e}"));
+        let mapping = Mapping::parse(text).unwrap_or_else(|e| panic!("{provider}/{record}: {e}"));
         assert_eq!(mapping.name(), format!("{provider}/{record}"));
+        assert!(mapping.version() < 1000, "the program's own");
         mapping.check_examples().unwrap_or_else(|e| panic!("{e}"));
     }
     assert!(builtin("withings", "nosuch").is_none());
@@ -126,7 +133,7 @@ fn an_example_that_does_not_hold_is_reported() {
     let text = builtin("withings", "getmeas").unwrap();
     for (from, to, said) in [
         ("\"value\": 95.850", "\"value\": 95.85", "[0].valueQuantity.value is 95.850, expected 95.85"),
-        ("skipped: { \"unmapped:173\": 1 }", "skipped: {}", "skipped: {\"unmapped:173\": 1}, expected {}"),
+        ("skipped: { \"unmapped:18\": 1 }", "skipped: {}", "skipped: {\"unmapped:18\": 1}, expected {}"),
         (
             "{\"value\": 64, \"type\": 11, \"unit\": 0}",
             "{}",
@@ -189,14 +196,17 @@ fn one_bad_value_loses_nothing_else() {
     assert_eq!(lines(&mapped), expected);
     let expected = [
         ("conflicting", 2),
+        // Groups without measures.
+        ("empty", 2),
+        ("generic-temperature", 1),
+        ("no-unit", 1),
         ("out-of-range", 3),
         ("unmapped", 1),
-        ("unmapped:12", 1),
         ("unmapped:18", 1),
         ("unmapped:8", 1),
-        // Seven measures, three items that are none, three groups without id or time, a list that is none, and three
+        // Six measures, three items that are none, three groups without id or time, a list that is none, and three
         // groups that are none.
-        ("unreadable", 17),
+        ("unreadable", 16),
     ];
     assert_eq!(skipped(&mapped), expected);
     assert_eq!(mapped.records, 13);
@@ -205,7 +215,7 @@ fn one_bad_value_loses_nothing_else() {
         mapped.observations[0].resource.get().contains("\"effectiveDateTime\":\"2024-01-08T07:46:41+00:00\"")
     );
     let device = mapped.observations[0].device.clone().unwrap();
-    assert_eq!((device.model, device.model_id.as_deref()), (None, Some("71")));
+    assert_eq!((device.model.as_deref(), device.model_id.as_deref()), (None, Some("71")));
 }
 
 #[test]
@@ -279,7 +289,7 @@ fn nothing_prints_a_value() {
 fn a_base_with_odd_characters_stays_json() {
     let context = Context { identifier_base: "https://x.example/\"\\\n/ns".into(), ..context() };
     let mapped = getmeas().map(fixture("getmeas-sheet.json").as_bytes(), &context).unwrap();
-    assert_eq!(mapped.observations.len(), 5);
+    assert_eq!(mapped.observations.len(), 7);
     let resource: serde_json::Value = serde_json::from_str(mapped.observations[0].resource.get()).unwrap();
     assert_eq!(resource["identifier"][0]["system"], mapped.observations[0].identifier.system.as_str());
 }
@@ -315,7 +325,7 @@ fn a_record_may_have_its_values_itself_and_come_without_a_list() {
         r#"{"days": [{"day": "a", "at": 1, "steps": "12"}, {"day": "b", "at": 1}, {"day": "c", "at": 1, "steps": []}, {"day": "d.e", "at": 1, "steps": 3}]}"#,
     );
     assert_eq!(lines(&more), ["a.steps 12 {steps}"]);
-    assert_eq!(skipped(&more), [("unreadable", 2)]);
+    assert_eq!(skipped(&more), [("empty", 1), ("unreadable", 2)]);
 }
 
 #[test]

@@ -17,7 +17,7 @@ fn context() -> Context {
     let provider = "withings".parse().unwrap();
     let subject = "Patient/p1".parse().unwrap();
     let account = account_pseudonym(&provider, &Sensitive::new("363".to_owned()), &subject);
-    Context { identifier_base: "https://ohx.example/ns".into(), provider, account, subject }
+    Context { identifier_base: "https://ohx.example/ns".into(), provider, account, subject, covers: None }
 }
 
 fn page(groups: &[Value]) -> Mapped {

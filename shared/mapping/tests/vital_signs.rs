@@ -22,7 +22,13 @@ fn observations() -> Vec<Value> {
     let provider = "withings".parse().unwrap();
     let subject = "Patient/p1".parse().unwrap();
     let account = account_pseudonym(&provider, &Sensitive::new("363".to_owned()), &subject);
-    let context = Context { identifier_base: "https://ohx.example/ns".into(), provider, account, subject };
+    let context = Context {
+        identifier_base: "https://ohx.example/ns".into(),
+        provider,
+        account,
+        subject,
+        covers: None,
+    };
     let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/withings");
     let pages = ["sheet", "body-scan", "cuff", "attrib", "oddities", "repeated"];
     let read = |name: &&str| std::fs::read(format!("{dir}/getmeas-{name}.json")).unwrap();

@@ -63,6 +63,12 @@ pub static SKIPPED: LazyLock<IntCounterVec> = LazyLock::new(|| {
     counter("ohx_readings_skipped_total", help, &["provider", "record", "reason"])
 });
 
+/// Observations made by the mapping.
+pub static MAPPED: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    let help = "Observations that the mapping made, by the mapping's name and version.";
+    counter("ohx_observations_mapped_total", help, &["provider", "mapping", "version"])
+});
+
 /// Calls to providers.
 pub static PROVIDER_CALLS: LazyLock<IntCounterVec> = LazyLock::new(|| {
     let help = "Calls to a provider's API, by outcome (ok, retry, slow_down, refresh, reauthorize, permanent, quota).";
@@ -90,9 +96,17 @@ pub static PLANNED: LazyLock<IntCounterVec> = LazyLock::new(|| {
 /// The text that `/metrics` answers with.
 pub fn exposition() -> String {
     // A counter that nothing has touched yet is still declared.
-    for counter in
-        [&REQUESTS, &EVENTS, &RESOURCES, &SKIPPED, &PROVIDER_CALLS, &REFRESHES, &NOTIFICATIONS, &PLANNED]
-    {
+    for counter in [
+        &REQUESTS,
+        &EVENTS,
+        &RESOURCES,
+        &MAPPED,
+        &SKIPPED,
+        &PROVIDER_CALLS,
+        &REFRESHES,
+        &NOTIFICATIONS,
+        &PLANNED,
+    ] {
         LazyLock::force(counter);
     }
     TextEncoder::new().encode_to_string(&REGISTRY.gather()).unwrap_or_default()
@@ -108,12 +122,13 @@ mod tests {
         REQUEST_SECONDS.with_label_values(&["fetch"]).observe(0.002);
         EVENTS.with_label_values(&["fetch", "sync.requested.v1", "done"]).inc();
         RESOURCES.with_label_values(&["withings", "getmeas", "created"]).inc();
+        MAPPED.with_label_values(&["withings", "withings/getmeas", "1"]).inc();
         SKIPPED.with_label_values(&["withings", "getmeas", "unmapped"]).inc();
         PROVIDER_CALLS.with_label_values(&["withings", "ok"]).inc();
         REFRESHES.with_label_values(&["withings", "refreshed"]).inc();
         NOTIFICATIONS.with_label_values(&["withings", "requested"]).inc();
         PLANNED.with_label_values(&["hole"]).inc();
         let text = exposition();
-        assert_eq!(text.lines().filter(|l| l.starts_with("# TYPE ohx_")).count(), 9, "{text}");
+        assert_eq!(text.lines().filter(|l| l.starts_with("# TYPE ohx_")).count(), 10, "{text}");
     }
 }

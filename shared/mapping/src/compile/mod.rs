@@ -1,16 +1,22 @@
 //! Compiles a document to a plan: everything that can be wrong with it is found here, with its place.
 
+mod extract;
+mod observe;
+mod takes;
+
+use std::collections::HashMap;
+
 use serde_saphyr::{Location, Spanned};
 
-use crate::document::{Document, Reading, Take, Text};
+use crate::document::{Document, Observe, Ordered, Table, TableCode, Text};
 use crate::error::DocumentError;
 use crate::expr::Expr;
-use crate::json::{Node, write_string};
-use crate::plan::{DevicePlan, Direct, Example, ItemsPlan, Key, Kind, Manual, Mapping, Use};
-use crate::units;
+use crate::json::Node;
+use crate::json_text::{WrittenCoding, concept, system};
+use crate::plan::{Example, Mapping};
 
 /// The largest document, in bytes.
-const MAX_DOCUMENT_BYTES: usize = 256 * 1024;
+pub(crate) const MAX_DOCUMENT_BYTES: usize = 256 * 1024;
 
 pub(crate) type Result<T> = std::result::Result<T, DocumentError>;
 
@@ -28,7 +34,7 @@ impl Mapping {
         let options = serde_saphyr::options! { with_snippet: false, strict_booleans: true };
         let document: Document =
             serde_saphyr::from_str_with_options(yaml, options).map_err(|e| syntax(yaml, &e))?;
-        Compiler { yaml }.mapping(document)
+        Compiler { yaml, tables: HashMap::new(), local: Vec::new() }.mapping(document)
     }
 }
 
@@ -56,18 +62,28 @@ pub(crate) fn is_slug(text: &str) -> bool {
         && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
-/// Compiles the document `yaml`; `observe` has the second stage.
+/// A FHIR code: no blanks.
+fn is_code(code: &str) -> bool {
+    !code.is_empty() && !code.contains(char::is_whitespace)
+}
+
+/// A compiled code table: the JSON text of the CodeableConcept and the code itself, by the provider's code.
+#[derive(Clone)]
+pub(crate) struct Codes {
+    pub(crate) codes: HashMap<String, (String, String)>,
+    pub(crate) other: Option<(String, String)>,
+}
+
+/// Compiles the document `yaml`.
 pub(crate) struct Compiler<'y> {
-    pub(crate) yaml: &'y str,
+    yaml: &'y str,
+    tables: HashMap<String, Codes>,
+    /// What the document says of this deployment's own codes: system, code, text.
+    local: Vec<(String, String, String)>,
 }
 
 impl Compiler<'_> {
-    pub(crate) fn error<T>(
-        &self,
-        at: Location,
-        what: impl Into<String>,
-        hint: impl Into<String>,
-    ) -> Result<T> {
+    fn error<T>(&self, at: Location, what: impl Into<String>, hint: impl Into<String>) -> Result<T> {
         let (line, column) = place(at);
         Err(DocumentError::at(self.yaml, line, column, what.into(), hint.into()))
     }
@@ -101,8 +117,8 @@ impl Compiler<'_> {
         text.map(|t| self.expr(t)).transpose()
     }
 
-    fn mapping(&self, document: Document) -> Result<Mapping> {
-        let Document { mapping, version, system, extract, mut observe, examples } = document;
+    fn mapping(mut self, document: Document) -> Result<Mapping> {
+        let Document { mapping, version, system, tables, extract, mut observe, examples } = document;
         if !mapping
             .value
             .split_once('/')
@@ -117,91 +133,87 @@ impl Compiler<'_> {
         if version.value == 0 {
             return self.error(version.referenced, "version 0", "versions count from 1");
         }
-        let mut items = extract
-            .items
-            .as_ref()
-            .map(|items| {
-                Ok(ItemsPlan {
-                    at: self.expr(&items.at)?,
-                    key: self.expr(&items.key)?,
-                    position: self.optional(items.position.as_ref())?,
-                    number: self.expr(&items.number)?,
-                    uses: std::collections::HashMap::new(),
-                })
-            })
-            .transpose()?;
-        let mut kinds: Vec<Kind> = Vec::new();
-        let mut direct = Vec::new();
-        for reading in &extract.readings {
-            let name = self.slug(&reading.value.kind, "a kind called")?;
-            if kinds.iter().any(|k| k.name == name) {
-                let hint = "a kind is part of a reading's identity: give each reading a kind of its own";
-                return self.error(
-                    reading.value.kind.referenced,
-                    format!("a second reading of kind {name}"),
-                    hint,
-                );
-            }
-            let Some(at) = observe.0.iter().position(|(kind, _)| *kind == name) else {
-                let known = observe.0.iter().map(|(kind, _)| kind.as_str()).collect::<Vec<_>>().join(", ");
-                let hint = format!("add it under `observe`, which still has: {known}");
-                return self.error(
-                    reading.value.kind.referenced,
-                    format!("`observe` does not have {name}"),
-                    hint,
-                );
-            };
-            let (_, observed) = observe.0.remove(at);
-            let tag = format!("{}.{}", mapping.value, version.value);
-            let kind = self.kind(name, &reading.value, &observed.value, &tag)?;
-            for (slot, take) in self.takes(reading, &kind)? {
-                self.take(take, Use { kind: kinds.len(), slot, shift: 0 }, &kind, &mut items, &mut direct)?;
-            }
-            kinds.push(kind);
+        for (name, table) in tables.iter().flat_map(|t| &t.0) {
+            let codes = self.table(table)?;
+            self.tables.insert(name.clone(), codes);
+        }
+        let tag = format!("{}.{}", mapping.value, version.value);
+        let mut kinds = Vec::new();
+        let mut extracts = Vec::new();
+        for stage in &extract.0 {
+            extracts.push(self.extract(stage, &mut observe, &mut kinds, &tag)?);
         }
         if kinds.is_empty() {
-            return self.error(
-                mapping.referenced,
-                "no readings",
-                "list at least one under `extract.readings`",
-            );
+            let hint = "list at least one under `extract.readings`";
+            return self.error(mapping.referenced, "no readings", hint);
         }
         if let Some((kind, observed)) = observe.0.first() {
             let hint = "add a reading of that kind under `extract.readings`, or take it out";
             return self.error(observed.referenced, format!("nothing is read as {kind}"), hint);
         }
-        let skip =
-            |s: &crate::document::Skip| Ok((self.expr(&s.when)?, self.slug(&s.reason, "a reason called")?));
-        let device = |d: &crate::document::Device| {
-            Ok(DevicePlan {
-                id: self.expr(&d.id)?,
-                model: self.optional(d.model.as_ref())?,
-                model_id: self.optional(d.model_id.as_ref())?,
-            })
-        };
-        let manual = |m: &crate::document::Manual| {
-            let mut note = String::from(",\"note\":[{\"text\":");
-            write_string(&mut note, &m.note);
-            note.push_str("}]");
-            Ok(Manual { when: self.expr(&m.when)?, note })
-        };
         Ok(Mapping {
             system: self.slug(&system, "a system called")?,
             version: version.value,
-            zone: self.optional(extract.zone.as_ref())?,
-            each: self.expr(&extract.each)?,
-            skip: extract.skip.iter().map(skip).collect::<Result<_>>()?,
-            id: self.expr(&extract.id)?,
-            time: self.expr(&extract.time)?,
-            issued: self.optional(extract.issued.as_ref())?,
-            device: extract.device.as_ref().map(device).transpose()?,
-            manual: extract.manual.as_ref().map(manual).transpose()?,
-            items,
-            direct,
+            extracts,
             kinds,
             examples: examples.into_iter().map(|e| self.example(e)).collect::<Result<_>>()?,
             name: mapping.value,
+            local_codes: self.local,
         })
+    }
+
+    /// Takes what `observe` says of a kind: each is observed once.
+    fn observed(
+        &self,
+        observe: &mut Ordered<Spanned<Observe>>,
+        name: &str,
+        at: Location,
+    ) -> Result<Spanned<Observe>> {
+        match observe.0.iter().position(|(kind, _)| kind == name) {
+            Some(found) => Ok(observe.0.remove(found).1),
+            None => {
+                let known = observe.0.iter().map(|(kind, _)| kind.as_str()).collect::<Vec<_>>().join(", ");
+                let hint = format!("add it under `observe`, which still has: {known}");
+                self.error(at, format!("`observe` does not have {name}"), hint)
+            }
+        }
+    }
+
+    fn table(&mut self, table: &Spanned<Table>) -> Result<Codes> {
+        let Table { system: named, codes, other } = &table.value;
+        if !named.value.contains(':') && !is_slug(&named.value) {
+            let hint = "write a URL, a URN, or a name in lower-case letters and hyphens";
+            return self.error(named.referenced, "a code system that is none", hint);
+        }
+        let mut written = |code: &TableCode| {
+            if !is_code(&code.code.value) {
+                return self.error(code.code.referenced, "a code with blanks", "codes have none");
+            }
+            let coding =
+                WrittenCoding { system: system(&named.value), code: &code.code.value, display: None };
+            if !named.value.contains(':') {
+                self.local.push((named.value.clone(), code.code.value.clone(), code.text.clone()));
+            }
+            Ok((concept(&[coding], Some(&code.text)), code.code.value.clone()))
+        };
+        let mut compiled = HashMap::new();
+        for (key, code) in &codes.0 {
+            compiled.insert(key.clone(), written(code)?);
+        }
+        let other = other.as_ref().map(&mut written).transpose()?;
+        Ok(Codes { codes: compiled, other })
+    }
+
+    fn named_table(&self, name: &Text) -> Result<Codes> {
+        match self.tables.get(&name.value) {
+            Some(codes) => Ok(codes.clone()),
+            None => {
+                let mut known: Vec<&str> = self.tables.keys().map(String::as_str).collect();
+                known.sort_unstable();
+                let hint = format!("add it under `tables`, which has: {}", known.join(", "));
+                self.error(name.referenced, format!("no table is called {:?}", name.value), hint)
+            }
+        }
     }
 
     fn example(&self, example: crate::document::Example) -> Result<Example> {
@@ -214,92 +226,7 @@ impl Compiler<'_> {
         let skipped = example.skipped.map(|s| s.0);
         Ok(Example { name: example.name, page: example.page.value, expect: example.expect.value, skipped })
     }
-
-    /// The reading's values, by their slot.
-    fn takes<'r>(
-        &self,
-        reading: &'r Spanned<Reading>,
-        kind: &Kind,
-    ) -> Result<Vec<(usize, &'r Spanned<Take>)>> {
-        let names = || kind.slots.iter().map(|s| s.name.as_str()).collect::<Vec<_>>().join(", ");
-        let at = reading.referenced;
-        let single = kind.around.0.is_empty();
-        match (&reading.value.value, &reading.value.values) {
-            (Some(take), None) if single => Ok(vec![(0, take)]),
-            (None, Some(takes)) if !single => {
-                let mut found = Vec::new();
-                for (name, take) in &takes.0 {
-                    let Some(slot) = kind.slots.iter().position(|s| s.name == *name) else {
-                        let hint = format!("components are {}", names());
-                        return self.error(
-                            take.referenced,
-                            format!("{} has no component {name}", kind.name),
-                            hint,
-                        );
-                    };
-                    found.push((slot, take));
-                }
-                if found.len() < kind.slots.len() {
-                    let hint = format!("give a value to each of {}", names());
-                    return self.error(at, format!("a component of {} has no value", kind.name), hint);
-                }
-                Ok(found)
-            }
-            _ if single => {
-                self.error(at, format!("{} has one value", kind.name), "write `value:`, and not `values:`")
-            }
-            _ => {
-                let hint = format!("write `values:`, and not `value:`, with {}", names());
-                self.error(at, format!("{} has components", kind.name), hint)
-            }
-        }
-    }
-
-    /// Enters where a value comes from.
-    fn take(
-        &self,
-        take: &Spanned<Take>,
-        mut to: Use,
-        kind: &Kind,
-        items: &mut Option<ItemsPlan>,
-        direct: &mut Vec<Direct>,
-    ) -> Result<()> {
-        if let (Some(unit), Some(slot)) = (&take.value.unit, kind.slots.get(to.slot)) {
-            match units::shift(&unit.value, &slot.unit) {
-                Some(shift) => to.shift = shift,
-                None => {
-                    let what = format!("{:?} is not converted to {:?}", unit.value, slot.unit);
-                    return self.error(
-                        unit.referenced,
-                        what,
-                        "conversions are m to cm, kg to g, s to ms and the like",
-                    );
-                }
-            }
-        }
-        match (&take.value.item, &take.value.number, items) {
-            (Some(key), None, Some(items)) => {
-                items.uses.entry(Key::of(&key.value)).or_default().push(to);
-                Ok(())
-            }
-            (Some(key), None, None) => self.error(
-                key.referenced,
-                "an item, but no items",
-                "say under `extract.items` where they are",
-            ),
-            (None, Some(number), _) => {
-                direct.push(Direct { to, number: self.expr(number)? });
-                Ok(())
-            }
-            _ => self.error(
-                take.referenced,
-                "a value comes from one place",
-                "write either `item:` or `number:`",
-            ),
-        }
-    }
 }
 
 #[cfg(test)]
-#[path = "compile_tests.rs"]
 mod tests;

@@ -1,11 +1,12 @@
 //! Compiles the second stage: what a kind of reading is in FHIR, as JSON text that only lacks the reading.
 
-use serde_saphyr::Location;
+use serde_saphyr::{Location, Spanned};
 
-use crate::compile::{Compiler, Result, is_slug};
-use crate::document::{Code, Component, Observe, Quantity, Reading, Text};
+use super::{Compiler, Result, is_code, is_slug};
+use crate::document::{Code, Observe, Reading, Text, Value};
 use crate::json::write_string;
-use crate::plan::{BASE, Kind, MAX_SLOTS, Slot, WrittenCoding, quantity_end, write_code, write_system};
+use crate::json_text::{WrittenCoding, concept, quantity_end, system, write_system};
+use crate::plan::{BASE, Holds, Kind, MAX_SLOTS, Slot};
 use crate::units;
 
 /// The codes of `http://terminology.hl7.org/CodeSystem/observation-category`.
@@ -20,6 +21,9 @@ const CATEGORIES: [&str; 9] = [
     "therapy",
     "activity",
 ];
+
+/// Units of time between samples (`SampledData.intervalUnit`), and the power of ten from microseconds to them.
+const INTERVALS: [(&str, i32); 2] = [("ms", -3), ("s", -6)];
 
 /// A LOINC code ends in a check digit (Luhn's), which finds most slips of the finger.
 pub(crate) fn is_loinc(code: &str) -> bool {
@@ -37,10 +41,10 @@ pub(crate) fn is_loinc(code: &str) -> bool {
 
 impl Compiler<'_> {
     /// A kind of reading, with the JSON text of its Observation prepared.
-    pub(crate) fn kind(
-        &self,
+    pub(super) fn kind(
+        &mut self,
         name: String,
-        reading: &Reading,
+        reading: &Spanned<Reading>,
         observed: &Observe,
         tag: &str,
     ) -> Result<Kind> {
@@ -53,7 +57,8 @@ impl Compiler<'_> {
                 "write `none` or a number",
             ),
         };
-        let whole = reading.positions.as_ref().map(|list| list.iter().map(position).collect::<Result<_>>());
+        let whole = reading.value.positions.as_ref().map(|l| l.iter().map(position).collect::<Result<_>>());
+        let whole = whole.transpose()?;
         if !CATEGORIES.contains(&observed.category.value.as_str()) {
             return self.error(
                 observed.category.referenced,
@@ -61,6 +66,41 @@ impl Compiler<'_> {
                 format!("known are {}", CATEGORIES.join(", ")),
             );
         }
+        let head = self.head(observed, tag)?;
+        let mut body = String::from("\",\"category\":[{\"coding\":[{\"system\":");
+        body.push_str("\"http://terminology.hl7.org/CodeSystem/observation-category\",\"code\":");
+        write_string(&mut body, &observed.category.value);
+        body.push_str("}]}],\"code\":");
+        body.push_str(&self.code(&observed.code, observed.category.referenced)?);
+
+        let mut slots = Vec::new();
+        if let Some(value) = &observed.value {
+            slots.push(self.slot("value", None, &value.value, value.referenced)?);
+        }
+        for (name, component) in observed.components.iter().flat_map(|c| &c.0) {
+            let value = component.value.value();
+            slots.push(self.slot(name, Some(&component.value.code), &value, component.referenced)?);
+        }
+        if !(1..=MAX_SLOTS).contains(&slots.len()) {
+            let hint = format!("write `value:`, `components:` or both, {MAX_SLOTS} in all at most");
+            let what = format!("what {name} observes is unclear");
+            return self.error(observed.category.referenced, what, hint);
+        }
+        let method = observed.method.as_ref().map_or_else(String::new, |text| {
+            let mut out = String::from(",\"method\":{\"text\":");
+            write_string(&mut out, text);
+            out.push('}');
+            out
+        });
+        let gather = reading.value.gather.as_ref().map(|g| (g.value.by, g.value.into));
+        let own = observed.value.is_some();
+        let kind = Kind { name: name.into(), whole, gather, head, body, method, slots, own };
+        self.gathered(reading, &kind)?;
+        Ok(kind)
+    }
+
+    /// From the beginning to the identifier's system.
+    fn head(&self, observed: &Observe, tag: &str) -> Result<String> {
         let mut head = String::from("{\"resourceType\":\"Observation\",\"meta\":{");
         for (n, profile) in observed.profile.iter().enumerate() {
             if !profile.value.starts_with("http://") && !profile.value.starts_with("https://") {
@@ -78,43 +118,51 @@ impl Compiler<'_> {
         head.push_str(",\"code\":");
         write_string(&mut head, tag);
         head.push_str("}]},\"identifier\":[{\"system\":");
-
-        let mut body = String::from("\"}],\"status\":\"final\",\"category\":[{\"coding\":[{\"system\":");
-        body.push_str("\"http://terminology.hl7.org/CodeSystem/observation-category\",\"code\":");
-        write_string(&mut body, &observed.category.value);
-        body.push_str("}]}],");
-        self.code(&mut body, &observed.code, observed.category.referenced)?;
-
-        let (around, slots) = match (&observed.value, &observed.components) {
-            (Some(value), None) => (("", ""), vec![self.slot("value", None, value, &observed.category)?]),
-            (None, Some(components)) if (1..=MAX_SLOTS).contains(&components.0.len()) => {
-                let slots = components.0.iter().map(|(name, component)| {
-                    let Component { code, unit, unit_text, range } = component;
-                    let quantity =
-                        Quantity { unit: unit.clone(), unit_text: unit_text.clone(), range: range.clone() };
-                    self.slot(name, Some(code), &quantity, &observed.category)
-                });
-                (("\"component\":[", "]"), slots.collect::<Result<Vec<_>>>()?)
-            }
-            _ => {
-                let hint = "write either `value:` or one to eight `components:`";
-                return self.error(
-                    observed.category.referenced,
-                    format!("what {name} observes is unclear"),
-                    hint,
-                );
-            }
-        };
-        Ok(Kind { name, whole: whole.transpose()?, head, body, around, slots })
+        Ok(head)
     }
 
-    fn slot(&self, name: &str, code: Option<&Code>, quantity: &Quantity, category: &Text) -> Result<Slot> {
-        let unit = &quantity.unit;
-        if units::text(&unit.value).is_none() {
-            let hint = format!("UCUM codes known here: {}", units::known());
+    fn slot(&mut self, name: &str, code: Option<&Code>, value: &Value, at: Location) -> Result<Slot> {
+        let holds = self.holds(value, at)?;
+        let (key, end) = match &holds {
+            Holds::Quantity { unit, .. } => {
+                ("\"valueQuantity\":{\"value\":".to_owned(), quantity_end(unit, value.unit_text.as_deref()))
+            }
+            Holds::Code { .. } => ("\"valueCodeableConcept\":".to_owned(), String::new()),
+            Holds::Samples { unit, interval, .. } => {
+                let mut key = String::from("\"valueSampledData\":{\"origin\":{\"value\":0");
+                key.push_str(&quantity_end(unit, value.unit_text.as_deref()));
+                key.push_str(",\"intervalUnit\":\"");
+                key.push_str(interval);
+                key.push_str("\",\"dimensions\":1,");
+                (key, "}".to_owned())
+            }
+        };
+        let (mut before, mut after) = (key, end);
+        if let Some(code) = code {
+            before = format!("{{\"code\":{},{before}", self.code(code, at)?);
+            after.push('}');
+        }
+        Ok(Slot { name: name.to_owned(), holds, optional: value.optional, before, after })
+    }
+
+    fn holds(&self, value: &Value, at: Location) -> Result<Holds> {
+        let Value { unit, digits, range, codes, sampled, .. } = value;
+        let unit = match (unit, codes) {
+            (None, Some(table)) if sampled.is_none() && range.is_none() => {
+                let table = self.named_table(table)?;
+                return Ok(Holds::Code { codes: table.codes, other: table.other });
+            }
+            (Some(unit), None) => unit,
+            _ => {
+                let hint = "write `unit:` for a quantity or samples, or `codes:` for a code";
+                return self.error(at, "what the value is remains unclear", hint);
+            }
+        };
+        if units::text(&unit.value).is_none() && ucum::validate(&unit.value).is_err() {
+            let hint = format!("write a UCUM code, such as {}", units::known());
             return self.error(unit.referenced, format!("no unit is called {:?}", unit.value), hint);
         }
-        let range = match &quantity.range {
+        let range = match range {
             Some(range) if range.value[0].0 > range.value[1].0 => {
                 return self.error(
                     range.referenced,
@@ -124,19 +172,27 @@ impl Compiler<'_> {
             }
             other => other.as_ref().map(|r| (r.value[0].0, r.value[1].0)),
         };
-        let mut before = String::new();
-        let mut after = quantity_end(&unit.value, quantity.unit_text.as_deref());
-        if let Some(code) = code {
-            before.push('{');
-            self.code(&mut before, code, category.referenced)?;
-            before.push(',');
-            after.push('}');
+        if let Some(digits) = digits
+            && digits.value > 12
+        {
+            return self.error(digits.referenced, "more than 12 digits", "write a number from 0 to 12");
         }
-        before.push_str("\"valueQuantity\":{\"value\":");
-        Ok(Slot { name: name.to_owned(), unit: unit.value.clone(), before, after, range })
+        let unit_code = unit.value.clone();
+        let Some(sampled) = sampled else {
+            return Ok(Holds::Quantity { unit: unit_code, digits: digits.as_ref().map(|d| d.value), range });
+        };
+        match INTERVALS.iter().find(|(name, _)| *name == sampled.value) {
+            Some((interval, scale)) => Ok(Holds::Samples { unit: unit_code, interval, scale: *scale, range }),
+            None => self.error(
+                sampled.referenced,
+                format!("no unit of time between samples is called {:?}", sampled.value),
+                "write ms or s",
+            ),
+        }
     }
 
-    fn code(&self, out: &mut String, code: &Code, at: Location) -> Result<()> {
+    /// A CodeableConcept.
+    fn code(&mut self, code: &Code, at: Location) -> Result<String> {
         let mut codings = Vec::new();
         for loinc in &code.loinc {
             if !is_loinc(&loinc.value) {
@@ -149,31 +205,29 @@ impl Compiler<'_> {
                 display: None,
             });
         }
-        let is_code = |c: &str| !c.is_empty() && !c.contains(char::is_whitespace);
         for coding in &code.coding {
             if !coding.system.value.contains(':') || !is_code(&coding.code.value) {
                 let hint = "the system is a URL or a URN, the code has no blanks";
                 return self.error(coding.system.referenced, "a coding that is none", hint);
             }
-            let system = coding.system.value.replace(BASE, "");
             codings.push(WrittenCoding {
-                system,
+                system: system(&coding.system.value),
                 code: &coding.code.value,
                 display: coding.display.as_deref(),
             });
         }
-        for (system, local) in code.local.iter().flat_map(|l| &l.0) {
-            if !is_slug(system) || !is_code(&local.value) {
+        for (name, local) in code.local.iter().flat_map(|l| &l.0) {
+            if !is_slug(name) || !is_code(&local.value) {
                 let hint = "the system is a name in lower-case letters and hyphens, the code has no blanks";
                 return self.error(local.referenced, "a local code that is none", hint);
             }
-            let system = format!("{BASE}/CodeSystem/{system}");
-            codings.push(WrittenCoding { system, code: &local.value, display: None });
+            let text = code.text.clone().unwrap_or_else(|| local.value.clone());
+            self.local.push((name.clone(), local.value.clone(), text));
+            codings.push(WrittenCoding { system: system(name), code: &local.value, display: None });
         }
         if codings.is_empty() {
             return self.error(at, "a code without a coding", "give it `loinc`, `local` or `coding`");
         }
-        write_code(out, &codings, code.text.as_deref());
-        Ok(())
+        Ok(concept(&codings, code.text.as_deref()))
     }
 }

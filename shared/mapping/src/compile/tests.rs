@@ -1,7 +1,7 @@
 //! What is wrong with a document is found when it is compiled, with its place and what to do.
 
+use super::observe::is_loinc;
 use super::*;
-use crate::observe::is_loinc;
 
 const SMALL: &str = "\
 mapping: sample/weights
@@ -59,8 +59,14 @@ fn mistakes_are_named_with_their_place() {
         ("kind: body-weight,", "kind: body-wait,", 15, 15, "`observe` does not have body-wait"),
         ("kind: panel,", "kind: body-weight,", 16, 15, "a second reading of kind"),
         ("positions: [none, 7]", "positions: [none, x]", 15, 46, "a position \"x\""),
-        ("item: 1, unit: g", "item: 1, unit: \"[lb_av]\"", 15, 74, "\"[lb_av]\" is not converted to \"kg\""),
-        ("value: { item: 1, unit: g }", "values: { value: { item: 1 } }", 15, 7, "body-weight has one value"),
+        ("item: 1, unit: g", "item: 1, unit: \"[degF]\"", 15, 74, "\"[degF]\" is not converted to \"kg\""),
+        (
+            "value: { item: 1, unit: g }",
+            "values: { value: { item: 1 } }",
+            15,
+            7,
+            "body-weight has a value of its own",
+        ),
         (
             "values: { low: { item: 2 }, high: { number: top } }",
             "value: { item: 2 }",
@@ -83,9 +89,9 @@ fn mistakes_are_named_with_their_place() {
         (
             "    code: { local",
             "    value: { unit: kg }\n    code: { local",
-            24,
-            15,
-            "what panel observes is unclear",
+            16,
+            7,
+            "panel has a value of its own",
         ),
         (
             "    - { kind: panel, values: { low: { item: 2 }, high: { number: top } } }\n",
@@ -113,7 +119,7 @@ fn mistakes_are_named_with_their_place() {
 fn an_error_shows_the_line_and_says_what_to_do() {
     let text = SMALL.replace("unit: kg, range", "unit: kgs, range");
     let shown = Mapping::parse(&text).err().unwrap().to_string();
-    let expected = "mapping document, line 22, column 20: no unit is called \"kgs\"\n   22 |     value: { unit: kgs, range: [0.5, 700] }\n      |                    ^\nhint: UCUM codes known here: kg, ";
+    let expected = "mapping document, line 22, column 20: no unit is called \"kgs\"\n   22 |     value: { unit: kgs, range: [0.5, 700] }\n      |                    ^\nhint: write a UCUM code, such as kg, ";
     assert!(shown.starts_with(expected), "{shown}");
 }
 

@@ -6,7 +6,7 @@ use ohx_domain::Instant;
 use ohx_domain::decimal::{Exact, scale10};
 
 use super::Expr;
-use super::eval::{Failed, Fuel};
+use super::eval::{Failed, Scope};
 use super::value::{Val, exact};
 use crate::json::Node;
 
@@ -14,14 +14,28 @@ use crate::json::Node;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Function {
     Contains,
+    Digest,
+    Divide,
     EndsWith,
+    FromIso,
     FromUnix,
     Join,
+    Key,
     Keys,
     Length,
+    Lookup,
+    Lower,
+    Minus,
+    Nonzero,
     NotNull,
+    Page,
+    Parent,
+    Plus,
     Scale10,
     StartsWith,
+    Substring,
+    Sum,
+    Times,
     ToArray,
     ToNumber,
     ToString,
@@ -32,14 +46,28 @@ pub(crate) enum Function {
 /// Every function: its name, and how many arguments it takes (at least, at most).
 pub(crate) const FUNCTIONS: &[(&str, Function, usize, usize)] = &[
     ("contains", Function::Contains, 2, 2),
+    ("digest", Function::Digest, 1, usize::MAX),
+    ("divide", Function::Divide, 3, 3),
     ("ends_with", Function::EndsWith, 2, 2),
+    ("from_iso", Function::FromIso, 1, 2),
     ("from_unix", Function::FromUnix, 1, 1),
     ("join", Function::Join, 2, 2),
+    ("key", Function::Key, 0, 0),
     ("keys", Function::Keys, 1, 1),
     ("length", Function::Length, 1, 1),
+    ("lookup", Function::Lookup, 2, 2),
+    ("lower", Function::Lower, 1, 1),
+    ("minus", Function::Minus, 2, 2),
+    ("nonzero", Function::Nonzero, 1, 1),
     ("not_null", Function::NotNull, 1, usize::MAX),
+    ("page", Function::Page, 0, 0),
+    ("parent", Function::Parent, 0, 0),
+    ("plus", Function::Plus, 2, 2),
     ("scale10", Function::Scale10, 2, 2),
     ("starts_with", Function::StartsWith, 2, 2),
+    ("substring", Function::Substring, 3, 3),
+    ("sum", Function::Sum, 1, 1),
+    ("times", Function::Times, 2, 2),
     ("to_array", Function::ToArray, 1, 1),
     ("to_number", Function::ToNumber, 1, 1),
     ("to_string", Function::ToString, 1, 1),
@@ -52,24 +80,69 @@ impl Function {
         self,
         arguments: &'t [Expr],
         current: &Val<'t>,
-        fuel: &Fuel,
+        scope: &Scope<'t>,
     ) -> Result<Val<'t>, Failed> {
         // Every argument is evaluated, as in JMESPath: one that fails fails the call.
-        let arg = |n: usize| arguments.get(n).ok_or(Failed)?.eval(current, fuel);
+        let arg = |n: usize| arguments.get(n).ok_or(Failed)?.eval(current, scope);
         match self {
-            Self::Contains => contains(&arg(0)?, &arg(1)?, fuel),
+            Self::Contains => contains(&arg(0)?, &arg(1)?, scope),
             Self::EndsWith => affix(&arg(0)?, &arg(1)?, |text, end| text.ends_with(end)),
             Self::StartsWith => affix(&arg(0)?, &arg(1)?, |text, start| text.starts_with(start)),
+            Self::Key => Ok(scope.key.map_or(Val::Null, Val::Name)),
+            Self::Parent => Ok(scope.parent.map_or(Val::Null, Val::Ref)),
+            Self::Page => Ok(scope.page.map_or(Val::Null, Val::Ref)),
+            Self::Plus => Ok(arithmetic(&arg(0)?, &arg(1)?, Exact::checked_add, u32::max)),
+            Self::Minus => Ok(arithmetic(&arg(0)?, &arg(1)?, Exact::checked_sub, u32::max)),
+            Self::Times => Ok(arithmetic(&arg(0)?, &arg(1)?, Exact::checked_mul, u32::saturating_add)),
+            Self::Divide => Ok(divide(&arg(0)?, &arg(1)?, &arg(2)?).map_or(Val::Null, Val::Exact)),
+            Self::Sum => sum(&arg(0)?, scope),
+            Self::Nonzero => {
+                let value = arg(0)?;
+                Ok(if value.numeric().is_some_and(|n| n.is_zero()) { Val::Null } else { value })
+            }
+            Self::Lookup => {
+                let (table, key) = (arg(0)?, arg(1)?);
+                let key = match &key {
+                    Val::Ref(Node::Number(text)) => text.clone(),
+                    other => match (other.text(), other) {
+                        (Some(text), _) => text.into_owned().into(),
+                        (None, Val::Exact(number)) => number.to_string().into(),
+                        _ => return Ok(Val::Null),
+                    },
+                };
+                Ok(table.field(&key))
+            }
+            Self::Lower => {
+                let value = arg(0)?;
+                let text = value.text().ok_or(Failed)?;
+                scope.spend(text.len() / 16)?;
+                Ok(Val::Text(text.to_lowercase().into()))
+            }
+            Self::Substring => substring(&arg(0)?, &arg(1)?, &arg(2)?, scope),
+            Self::Digest => {
+                let mut fields = Vec::with_capacity(arguments.len());
+                for n in 0..arguments.len() {
+                    let mut out = String::new();
+                    arg(n)?.write_json(&mut out, scope)?;
+                    fields.push(out);
+                }
+                let fields: Vec<&[u8]> = fields.iter().map(String::as_bytes).collect();
+                Ok(Val::Text(ohx_domain::content_digest(&fields).into()))
+            }
+            Self::FromIso => {
+                let zone = if arguments.len() > 1 { Some(arg(1)?) } else { None };
+                Ok(from_iso(&arg(0)?, zone.as_ref()).map_or(Val::Null, Val::Instant))
+            }
             Self::FromUnix => Ok(from_unix(&arg(0)?).map_or(Val::Null, Val::Instant)),
-            Self::Join => join(&arg(0)?, &arg(1)?, fuel),
+            Self::Join => join(&arg(0)?, &arg(1)?, scope),
             Self::Keys => {
                 let members = arg(0)?.members().ok_or(Failed)?;
-                fuel.spend(members.len())?;
+                scope.spend(members.len())?;
                 Ok(Val::List(Rc::new(members.into_iter().map(|(name, _)| Val::Name(name)).collect())))
             }
             Self::Values => {
                 let members = arg(0)?.members().ok_or(Failed)?;
-                fuel.spend(members.len())?;
+                scope.spend(members.len())?;
                 Ok(Val::List(Rc::new(members.into_iter().map(|(_, value)| value).collect())))
             }
             Self::Length => length(&arg(0)?),
@@ -109,7 +182,7 @@ impl Function {
                     return Ok(Val::Name(text));
                 }
                 let mut out = String::new();
-                value.write_json(&mut out, fuel)?;
+                value.write_json(&mut out, scope)?;
                 Ok(Val::Text(out.into()))
             }
             Self::Type => Ok(Val::Name(arg(0)?.kind())),
@@ -117,17 +190,17 @@ impl Function {
     }
 }
 
-fn contains<'t>(within: &Val<'t>, wanted: &Val<'t>, fuel: &Fuel) -> Result<Val<'t>, Failed> {
+fn contains<'t>(within: &Val<'t>, wanted: &Val<'t>, scope: &Scope<'t>) -> Result<Val<'t>, Failed> {
     if let Some(items) = within.items() {
         for item in items.iter() {
-            if item.equals(wanted, fuel)? {
+            if item.equals(wanted, scope)? {
                 return Ok(Val::Bool(true));
             }
         }
         return Ok(Val::Bool(false));
     }
     let text = within.text().ok_or(Failed)?;
-    fuel.spend(text.len() / 16)?;
+    scope.spend(text.len() / 16)?;
     Ok(Val::Bool(wanted.text().is_some_and(|wanted| text.contains(wanted.as_ref()))))
 }
 
@@ -136,13 +209,13 @@ fn affix<'t>(text: &Val<'t>, affix: &Val<'t>, test: fn(&str, &str) -> bool) -> R
     Ok(Val::Bool(test(&text, &affix)))
 }
 
-fn join<'t>(glue: &Val<'t>, list: &Val<'t>, fuel: &Fuel) -> Result<Val<'t>, Failed> {
+fn join<'t>(glue: &Val<'t>, list: &Val<'t>, scope: &Scope<'t>) -> Result<Val<'t>, Failed> {
     let (glue, items) = glue.text().zip(list.items()).ok_or(Failed)?;
     let mut out = String::new();
     for (n, item) in items.iter().enumerate() {
         let text = item.text().ok_or(Failed)?;
         // Spent before the text grows: joining a list with itself doubles it.
-        fuel.spend(1 + (glue.len() + text.len()) / 16)?;
+        scope.spend(1 + (glue.len() + text.len()) / 16)?;
         if n > 0 {
             out.push_str(&glue);
         }
@@ -168,6 +241,69 @@ pub(crate) fn from_unix(value: &Val<'_>) -> Option<Instant> {
         return None;
     }
     Instant::from_microsecond(i64::try_from(micros.mantissa()).ok()?).ok()
+}
+
+/// A sum, difference or product of two numbers, or of texts that spell them. Null where one is none, or where the
+/// result has more digits than can be kept.
+fn arithmetic<'t>(
+    a: &Val<'t>,
+    b: &Val<'t>,
+    apply: fn(Exact, Exact) -> Option<Exact>,
+    digits: fn(u32, u32) -> u32,
+) -> Val<'t> {
+    let result = a.numeric().zip(b.numeric()).and_then(|(a, b)| {
+        let result = apply(a, b)?;
+        // What does not fit 28 digits has been rounded, which shows in the digits behind the point.
+        (result.is_zero() || result.scale() == digits(a.scale(), b.scale())).then_some(result)
+    });
+    result.map_or(Val::Null, Val::Exact)
+}
+
+/// A quotient, rounded half to even to so many digits behind the point: what cannot be written exactly is rounded
+/// where the document says so, and nowhere else.
+fn divide(a: &Val<'_>, b: &Val<'_>, digits: &Val<'_>) -> Option<Exact> {
+    let digits = u32::try_from(whole(digits.numeric()?)?).ok().filter(|d| *d <= 12)?;
+    let mut quotient = a.numeric()?.checked_div(b.numeric()?)?.round_dp(digits);
+    quotient.rescale(digits);
+    Some(quotient)
+}
+
+fn sum<'t>(list: &Val<'t>, scope: &Scope<'t>) -> Result<Val<'t>, Failed> {
+    let items = list.items().ok_or(Failed)?;
+    scope.spend(items.len())?;
+    let mut total = Val::Exact(Exact::ZERO);
+    for item in items.iter() {
+        total = arithmetic(&total, &item, Exact::checked_add, u32::max);
+    }
+    Ok(total)
+}
+
+/// So many characters of a text, from one on; a negative start counts from the end.
+fn substring<'t>(
+    text: &Val<'t>,
+    start: &Val<'t>,
+    count: &Val<'t>,
+    scope: &Scope<'t>,
+) -> Result<Val<'t>, Failed> {
+    let text = text.text().ok_or(Failed)?;
+    scope.spend(text.len() / 16)?;
+    let (start, count) =
+        start.numeric().and_then(whole).zip(count.numeric().and_then(whole)).ok_or(Failed)?;
+    let size = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
+    let back = size(start.unsigned_abs());
+    let start = if start < 0 { text.chars().count().saturating_sub(back) } else { back };
+    Ok(Val::Text(text.chars().skip(start).take(size(count.max(0).unsigned_abs())).collect::<String>().into()))
+}
+
+/// An instant in ISO 8601 with an offset or `Z`; without one, in the zone that is named. Null where it is none, or
+/// where neither says what zone it is in.
+fn from_iso(text: &Val<'_>, zone: Option<&Val<'_>>) -> Option<Instant> {
+    let text = text.text()?;
+    if let Ok(at) = text.parse::<Instant>() {
+        return Some(at);
+    }
+    let zone = crate::time::zone(zone?.text().as_deref())?;
+    zone.to_timestamp(text.parse::<jiff::civil::DateTime>().ok()?).ok()
 }
 
 /// A whole number that fits.

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::eval::{Failed, Fuel};
+use super::eval::{Failed, Scope};
 use super::value::Val;
 use super::*;
 
@@ -11,10 +11,10 @@ use super::*;
 fn ours(expression: &str, page: &str) -> Result<Value, String> {
     let expr = Expr::compile(expression).map_err(|e| e.what)?;
     let node = Node::parse(page.as_bytes()).unwrap();
-    let fuel = Fuel::new(100_000);
-    let value = expr.eval(&Val::Ref(&node), &fuel).map_err(|_| "failed".to_owned())?;
+    let scope = Scope::new(100_000);
+    let value = expr.eval(&Val::Ref(&node), &scope).map_err(|_| "failed".to_owned())?;
     let mut out = String::new();
-    value.write_json(&mut out, &fuel).map_err(|_| "failed".to_owned())?;
+    value.write_json(&mut out, &scope).map_err(|_| "failed".to_owned())?;
     Ok(serde_json::from_str(&out).unwrap())
 }
 
@@ -232,9 +232,9 @@ fn our_own_functions() {
     let is = |expression: &str, expected: &str| {
         let expr = Expr::compile(expression).unwrap();
         let node = Node::parse(page.as_bytes()).unwrap();
-        let fuel = Fuel::new(1000);
+        let scope = Scope::new(1000);
         let mut out = String::new();
-        expr.eval(&Val::Ref(&node), &fuel).unwrap().write_json(&mut out, &fuel).unwrap();
+        expr.eval(&Val::Ref(&node), &scope).unwrap().write_json(&mut out, &scope).unwrap();
         assert_eq!(out, expected, "{expression}");
     };
     for value in ["v", "s"] {
@@ -289,11 +289,11 @@ fn work_is_bounded() {
     let page = Node::parse(b"1").unwrap();
     for expression in [format!("to_string({doubled})"), format!("({doubled}) == ({doubled})")] {
         let expr = Expr::compile(&expression).unwrap();
-        assert_eq!(expr.eval(&Val::Ref(&page), &Fuel::new(100_000)).err(), Some(Failed), "{expression}");
+        assert_eq!(expr.eval(&Val::Ref(&page), &Scope::new(100_000)).err(), Some(Failed), "{expression}");
     }
     let joins = (0..25).fold("'aaaaaaaa'".to_owned(), |inner, _| format!("{inner}|join(@,[@,@])"));
     let expr = Expr::compile(&joins).unwrap();
-    assert_eq!(expr.eval(&Val::Ref(&page), &Fuel::new(100_000)).err(), Some(Failed));
+    assert_eq!(expr.eval(&Val::Ref(&page), &Scope::new(100_000)).err(), Some(Failed));
 }
 
 /// Small whole numbers: the reference compares floats loosely.
@@ -366,7 +366,7 @@ proptest! {
         let expr = Expr::compile("scale10(v, u)").unwrap();
         let text = format!(r#"{{"v": {mantissa}, "u": "{exponent}"}}"#);
         let page = Node::parse(text.as_bytes()).unwrap();
-        let Val::Exact(value) = expr.eval(&Val::Ref(&page), &Fuel::new(100)).unwrap() else { panic!("no number") };
+        let Val::Exact(value) = expr.eval(&Val::Ref(&page), &Scope::new(100)).unwrap() else { panic!("no number") };
         if exponent <= 0 {
             prop_assert_eq!((value.mantissa(), value.scale()), (i128::from(mantissa), exponent.unsigned_abs()));
         } else {

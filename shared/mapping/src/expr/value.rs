@@ -7,7 +7,7 @@ use std::rc::Rc;
 use ohx_domain::Instant;
 use ohx_domain::decimal::{Exact, parse_json_number};
 
-use super::eval::{Failed, Fuel};
+use super::eval::{Failed, Scope};
 use crate::json::{Node, write_string};
 
 /// A value during evaluation. Cheap to clone: lists and objects that an expression makes are shared.
@@ -144,14 +144,15 @@ impl<'t> Val<'t> {
     pub(crate) fn numeric(&self) -> Option<Exact> {
         match self {
             Self::Ref(Node::Text(t)) => exact(t),
+            Self::Name(t) => exact(t),
             Self::Text(t) => exact(t),
             _ => self.number(),
         }
     }
 
-    /// JMESPath equality: equal types and equal contents; numbers by value. Costs fuel for everything looked at.
-    pub(crate) fn equals(&self, other: &Val<'t>, fuel: &Fuel) -> Result<bool, Failed> {
-        fuel.spend(1)?;
+    /// JMESPath equality: equal types and equal contents; numbers by value. Costs steps for everything looked at.
+    pub(crate) fn equals(&self, other: &Val<'t>, scope: &Scope<'t>) -> Result<bool, Failed> {
+        scope.spend(1)?;
         if self.kind() != other.kind() {
             return Ok(false);
         }
@@ -160,19 +161,19 @@ impl<'t> Val<'t> {
                 return Ok(false);
             }
             for (a, b) in a.iter().zip(b.iter()) {
-                if !a.equals(&b, fuel)? {
+                if !a.equals(&b, scope)? {
                     return Ok(false);
                 }
             }
             return Ok(true);
         }
         if let (Some(a), Some(b)) = (self.members(), other.members()) {
-            fuel.spend(a.len() + b.len())?;
+            scope.spend(a.len() + b.len())?;
             if a.len() != b.len() {
                 return Ok(false);
             }
             for ((name_a, a), (name_b, b)) in a.iter().zip(&b) {
-                if name_a != name_b || !a.equals(b, fuel)? {
+                if name_a != name_b || !a.equals(b, scope)? {
                     return Ok(false);
                 }
             }
@@ -188,10 +189,13 @@ impl<'t> Val<'t> {
 
     /// How two numbers compare: exactly, or where one is beyond 28 digits, as binary floats.
     pub(crate) fn compare_numbers(&self, other: &Val<'t>) -> Option<Ordering> {
-        if let (Self::Ref(Node::Number(a)), Self::Ref(Node::Number(b))) = (self, other)
-            && a == b
-        {
-            return Some(Ordering::Equal);
+        if let (Self::Ref(Node::Number(a)), Self::Ref(Node::Number(b))) = (self, other) {
+            if a == b {
+                return Some(Ordering::Equal);
+            }
+            if let (Some(a), Some(b)) = (small(a), small(b)) {
+                return Some(a.cmp(&b));
+            }
         }
         match (self.number(), other.number()) {
             (Some(a), Some(b)) => Some(a.cmp(&b)),
@@ -207,8 +211,8 @@ impl<'t> Val<'t> {
         }
     }
 
-    /// Appends the value as JSON. Costs fuel for everything written.
-    pub(crate) fn write_json(&self, out: &mut String, fuel: &Fuel) -> Result<(), Failed> {
+    /// Appends the value as JSON. Costs steps for everything written.
+    pub(crate) fn write_json(&self, out: &mut String, scope: &Scope<'t>) -> Result<(), Failed> {
         let before = out.len();
         if let Some(items) = self.items() {
             out.push('[');
@@ -216,7 +220,7 @@ impl<'t> Val<'t> {
                 if n > 0 {
                     out.push(',');
                 }
-                item.write_json(out, fuel)?;
+                item.write_json(out, scope)?;
             }
             out.push(']');
         } else if let Some(members) = self.members() {
@@ -227,7 +231,7 @@ impl<'t> Val<'t> {
                 }
                 write_string(out, name);
                 out.push(':');
-                value.write_json(out, fuel)?;
+                value.write_json(out, scope)?;
             }
             out.push('}');
         } else if let Some(text) = self.text() {
@@ -240,19 +244,27 @@ impl<'t> Val<'t> {
                 _ => out.push_str("null"),
             }
         }
-        fuel.spend(1 + (out.len() - before) / 16)
+        scope.spend(1 + (out.len() - before) / 16)
     }
+}
+
+/// A whole number of up to 18 digits without a sign.
+fn small(text: &str) -> Option<u64> {
+    if text.len() > 18 {
+        return None;
+    }
+    text.bytes().try_fold(0_u64, |sum, b| b.is_ascii_digit().then(|| sum * 10 + u64::from(b - b'0')))
 }
 
 /// A number's exact value. Whole numbers of up to 18 digits, which is nearly all of them, take a short way.
 pub(crate) fn exact(text: &str) -> Option<Exact> {
-    if text.len() <= 18
-        && !text.starts_with('+')
-        && let Ok(whole) = text.parse::<i64>()
+    let digits = text.strip_prefix('-');
+    match small(digits.unwrap_or(text)) {
         // A minus zero keeps its sign only as a decimal.
-        && whole != 0
-    {
-        return Some(Exact::from(whole));
+        Some(whole) if whole != 0 => {
+            let whole = Exact::from(whole);
+            Some(if digits.is_some() { -whole } else { whole })
+        }
+        _ => parse_json_number(text),
     }
-    parse_json_number(text)
 }

@@ -1,0 +1,348 @@
+//! One record: what its readings have in common, and the values that are in it.
+
+use std::borrow::Cow;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use jiff::tz::TimeZone;
+use ohx_domain::Instant;
+
+use super::reading::{Found, Taken};
+use super::{OUTPUTS_PER_RECORD, Run, When, record_id, samples, scalar};
+use crate::expr::Expr;
+use crate::expr::value::{Items, Val};
+use crate::json::Node;
+use crate::mapped::DeviceFacts;
+use crate::plan::{From, Holds, ItemsPlan, Key, Use, When as WhenPlan};
+use crate::time::{self, Zone};
+use crate::units;
+
+/// What the readings of one record have in common.
+pub(super) struct Record<'t> {
+    pub(super) id: Cow<'t, str>,
+    pub(super) when: When,
+    pub(super) issued: Option<(Instant, String)>,
+    pub(super) preliminary: bool,
+    pub(super) manual: bool,
+    pub(super) device: Option<Arc<DeviceFacts>>,
+    pub(super) zone: Option<Rc<Zone>>,
+    /// Whether its id has not come before.
+    pub(super) fresh: bool,
+}
+
+impl<'t> Run<'t> {
+    pub(super) fn record(&mut self, record: &Val<'t>) {
+        let before = (self.out.left_out, self.out.observations.len(), self.gathered.len());
+        self.readings(record);
+        let after = (self.out.left_out, self.out.observations.len(), self.gathered.len());
+        self.records.note(record, before != after);
+    }
+
+    fn readings(&mut self, record: &Val<'t>) {
+        let extract = self.extract;
+        if let Some((_, reason)) = extract.skip.iter().find(|(when, _)| self.eval(when, record).truthy()) {
+            return self.out.skip(reason);
+        }
+        let Some(common) = self.common(record) else { return self.out.skip("unreadable") };
+        self.found.clear();
+        if let Some(items) = &extract.items {
+            self.items(items, record);
+        }
+        for direct in &extract.direct {
+            self.direct(direct.to, &direct.from, record, &common);
+        }
+        let first = self.seen.what.len();
+        let mut found = std::mem::take(&mut self.found);
+        // Stable: of equal ones, the page's order remains.
+        found.sort_by_key(|f| (f.kind, f.position, f.slot));
+        let readings = found.chunk_by(|a, b| (a.kind, a.position) == (b.kind, b.position));
+        for (n, reading) in readings.enumerate() {
+            if n < OUTPUTS_PER_RECORD {
+                self.reading(&common, reading);
+            } else {
+                self.out.skip("over-limit");
+            }
+        }
+        self.found = found;
+        self.seen.close(common, first);
+    }
+
+    /// None where the record has no usable id or time.
+    fn common(&mut self, record: &Val<'t>) -> Option<Record<'t>> {
+        let extract = self.extract;
+        let id = record_id(&self.eval(&extract.id, record))?;
+        let fresh = !self.seen.first.contains_key(&id);
+        let zone = self.zone(record);
+        let when = self.when(record, zone.as_deref())?;
+        let truthy = |run: &Self, expr: Option<&'t Expr>| expr.is_some_and(|e| run.eval(e, record).truthy());
+        let manual = truthy(self, extract.manual.as_ref().map(|m| &m.when));
+        let preliminary = truthy(self, extract.preliminary.as_ref());
+        let issued = extract.issued.as_ref().and_then(|e| self.instant(e, record, zone.as_deref()));
+        let device = if manual { None } else { self.device(record) };
+        Some(Record { id, when, issued, preliminary, manual, device, zone, fresh })
+    }
+
+    /// The record's own zone, or the page's.
+    fn zone(&mut self, record: &Val<'t>) -> Option<Rc<Zone>> {
+        let named = self.extract.record_zone.as_ref().map(|e| self.eval(e, record));
+        let Some(name) = named.as_ref().and_then(Val::text) else { return self.page_zone.clone() };
+        match &self.record_zone {
+            Some((last, zone)) if *last == *name => zone.clone(),
+            _ => {
+                let zone = Zone::named(Some(&name));
+                self.record_zone = Some((name.into_owned(), zone.clone()));
+                zone
+            }
+        }
+    }
+
+    fn instant(&self, expr: &'t Expr, record: &Val<'t>, zone: Option<&Zone>) -> Option<(Instant, String)> {
+        match self.eval(expr, record) {
+            Val::Instant(at) => Some((at, zone.unwrap_or(&self.utc).written(at)?)),
+            _ => None,
+        }
+    }
+
+    fn when(&self, record: &Val<'t>, zone: Option<&Zone>) -> Option<When> {
+        match &self.extract.when {
+            WhenPlan::Time(at) => {
+                let (start, start_text) = self.instant(at, record, zone)?;
+                Some(When { start, start_text, end: None })
+            }
+            WhenPlan::Period(start, end) => {
+                let (start, start_text) = self.instant(start, record, zone)?;
+                let end = self.instant(end, record, zone).filter(|(end, _)| *end > start);
+                Some(When { start, start_text, end })
+            }
+            WhenPlan::Day(day) => {
+                let value = self.eval(day, record);
+                let text = value.text()?;
+                match zone {
+                    Some(zone) => {
+                        let (start, end) = time::day(&text, zone.time_zone())?;
+                        let end = (end, zone.written(end)?);
+                        Some(When { start, start_text: zone.written(start)?, end: Some(end) })
+                    }
+                    // Which instants it was is not known: the date is all that can be said.
+                    None => {
+                        let (start, _) = time::day(&text, &TimeZone::UTC)?;
+                        Some(When { start, start_text: text.into_owned(), end: None })
+                    }
+                }
+            }
+        }
+    }
+
+    fn device(&mut self, record: &Val<'t>) -> Option<Arc<DeviceFacts>> {
+        let plan = self.extract.device.as_ref()?;
+        let text = |run: &Self, expr: &'t Expr| scalar(&run.eval(expr, record)).filter(|t| is_fit(t));
+        let id = text(self, &plan.id)?;
+        let model = plan.model.as_ref().and_then(|e| text(self, e));
+        let model_id = plan.model_id.as_ref().and_then(|e| text(self, e));
+        let same = |last: &&Arc<DeviceFacts>| {
+            last.id == id
+                && last.model.as_deref() == model.as_deref()
+                && last.model_id.as_deref() == model_id.as_deref()
+        };
+        if let Some(last) = self.last_device.as_ref().filter(same) {
+            return Some(Arc::clone(last));
+        }
+        let facts = Arc::new(DeviceFacts {
+            id: id.into_owned(),
+            model: model.map(Cow::into_owned),
+            model_id: model_id.map(Cow::into_owned),
+        });
+        self.last_device = Some(Arc::clone(&facts));
+        Some(facts)
+    }
+
+    /// Notes every item of the record that a kind uses, and counts the others.
+    fn items(&mut self, plan: &'t ItemsPlan, record: &Val<'t>) {
+        let list = self.eval(&plan.at, record);
+        let Some(items) = list.items() else {
+            // No list of items: a record without readings, unless something else stands there.
+            if !list.is_null() {
+                self.out.skip("unreadable");
+            }
+            return;
+        };
+        let outer = self.scope.parent;
+        if let Val::Ref(node) = record {
+            self.scope.parent = Some(*node);
+        }
+        self.each_item(plan, &items);
+        self.scope.parent = outer;
+    }
+
+    fn each_item(&mut self, plan: &'t ItemsPlan, items: &Items<'_, 't>) {
+        for item in items.iter() {
+            if let Some((_, reason)) = plan.skip.iter().find(|(when, _)| self.eval(when, &item).truthy()) {
+                self.out.skip(reason);
+                continue;
+            }
+            let Some(key) = key(&self.eval(&plan.key, &item)) else {
+                self.out.skip("unreadable");
+                continue;
+            };
+            let Some(uses) = plan.uses(&key) else {
+                match plan.ignore.get(&key) {
+                    Some(reason) => self.out.skip(reason),
+                    None => self.unmapped(&key),
+                }
+                continue;
+            };
+            let position = match plan.position.as_ref().map(|e| self.eval(e, &item)) {
+                None => None,
+                Some(none) if none.is_null() => None,
+                Some(value) => match scalar(&value).and_then(|t| t.parse::<u16>().ok()) {
+                    Some(position) => Some(position),
+                    None => {
+                        self.out.skip("unreadable");
+                        continue;
+                    }
+                },
+            };
+            let value = self.eval(&plan.number, &item);
+            let mut used = false;
+            for to in uses {
+                let whole = self.mapping.kinds.get(to.kind).and_then(|k| k.whole.as_ref());
+                if whole.is_none_or(|w| w.contains(&position)) {
+                    self.find(*to, position.filter(|_| whole.is_none()), &value);
+                    used = true;
+                }
+            }
+            if !used {
+                self.unmapped(&key);
+            }
+        }
+    }
+
+    fn unmapped(&mut self, key: &Key) {
+        match key {
+            // Bounded, so that the reasons stay few whatever a page holds.
+            Key::Number(number @ 0..=9999) => self.out.skip(&format!("unmapped:{number}")),
+            _ => self.out.skip("unmapped"),
+        }
+    }
+
+    /// Notes a number or a code. Whatever is there, but cannot be read, is noted as that.
+    fn find(&mut self, to: Use, position: Option<u16>, value: &Val<'t>) {
+        let slot = self.mapping.kinds.get(to.kind).and_then(|k| k.slots.get(to.slot));
+        let value = match slot.map(|s| &s.holds) {
+            Some(Holds::Code { codes, other }) => match scalar(value) {
+                Some(code) => {
+                    codes.get(code.as_ref()).or(other.as_ref()).map(Taken::Code).ok_or("unknown-code")
+                }
+                None => Err("unreadable"),
+            },
+            _ => {
+                let number =
+                    value.numeric().and_then(|v| to.convert.apply(v)).filter(|v| units::is_written(*v));
+                number.map(Taken::Number).ok_or("unreadable")
+            }
+        };
+        self.found.push(Found { kind: to.kind, position, slot: to.slot, value });
+    }
+
+    fn direct(&mut self, to: Use, from: &'t From, record: &Val<'t>, common: &Record<'t>) {
+        match from {
+            From::Number(expr) | From::Code(expr) => {
+                let value = self.eval(expr, record);
+                if !value.is_null() {
+                    self.find(to, None, &value);
+                }
+            }
+            From::Measured(expr, unit, known) => {
+                let value = self.eval(expr, record);
+                if value.is_null() {
+                    return;
+                }
+                let unit = self.eval(unit, record);
+                let convert = match scalar(&unit).filter(|t| !t.is_empty()) {
+                    Some(word) => known.get(word.as_ref()).copied().ok_or("unknown-unit"),
+                    None => Err("no-unit"),
+                };
+                match convert {
+                    Ok(convert) => self.find(Use { convert, ..to }, None, &value),
+                    Err(why) => {
+                        self.found.push(Found {
+                            kind: to.kind,
+                            position: None,
+                            slot: to.slot,
+                            value: Err(why),
+                        });
+                    }
+                }
+            }
+            From::Series(list, interval) => {
+                let list = self.eval(list, record);
+                let interval = self.eval(interval, record);
+                self.sampled(to, samples::series(&list, &interval, self.range(to)));
+            }
+            From::Timed(members, at, number) => {
+                let members = self.eval(members, record);
+                let values = self.timed(&members, at, number.as_ref());
+                self.sampled(
+                    to,
+                    values.map(|v| samples::timed(v, common.when.start, self.scale(to), self.range(to))),
+                );
+            }
+        }
+    }
+
+    fn sampled(&mut self, to: Use, samples: Option<samples::Counted>) {
+        let Some(samples::Counted { sampled, unreadable, out_of_range }) = samples else { return };
+        self.skip_times("unreadable", unreadable);
+        self.skip_times("out-of-range", out_of_range);
+        if let Some(sampled) = sampled {
+            let value = Ok(Taken::Samples(sampled));
+            self.found.push(Found { kind: to.kind, position: None, slot: to.slot, value });
+        }
+    }
+
+    /// The numbers of an object and when each was measured.
+    fn timed(
+        &mut self,
+        members: &Val<'t>,
+        at: &'t Expr,
+        number: Option<&'t Expr>,
+    ) -> Option<Vec<(Option<Instant>, Val<'t>)>> {
+        let Val::Ref(Node::Object(members)) = members else { return None };
+        let record_key = self.scope.key;
+        let mut values = Vec::with_capacity(members.len());
+        for (name, value) in members.iter() {
+            self.scope.key = Some(name);
+            let value = Val::Ref(value);
+            let at = match self.eval(at, &value) {
+                Val::Instant(at) => Some(at),
+                _ => None,
+            };
+            match number.map(|e| self.eval(e, &value)) {
+                Some(Val::Null) => {}
+                Some(number) => values.push((at, number)),
+                None => values.push((at, value)),
+            }
+        }
+        self.scope.key = record_key;
+        Some(values)
+    }
+}
+
+/// Whether a text can stand in a FHIR string: not empty, and without control characters.
+fn is_fit(text: &str) -> bool {
+    !text.is_empty() && !text.contains(char::is_control)
+}
+
+/// An item's key: a whole number, or a short text.
+fn key(value: &Val<'_>) -> Option<Key> {
+    match value {
+        Val::Ref(Node::Text(text)) if (1..=64).contains(&text.len()) => Some(Key::of(text)),
+        _ => {
+            let number = value.number()?.normalize();
+            if number.scale() > 0 {
+                return None;
+            }
+            i64::try_from(number.mantissa()).ok().map(Key::Number)
+        }
+    }
+}
