@@ -1,9 +1,10 @@
 # Open Health Exchange. `make help` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench fmt deny clean release
+.PHONY: help run test check bench fuzz fmt deny clean release
 
 ARGS ?=
 CARGO ?= cargo
+FUZZ_SECONDS ?= 60
 
 help: ## lists the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -13,10 +14,11 @@ run: ## shows the main job: demo patients, a simulated provider, a small FHIR se
 	@$(CARGO) run --quiet --locked -p ohx -- demo $(ARGS)
 
 test: ## runs everything: installs PostgreSQL and Redis where they are missing, starts and stops its own
-	@tests/needs cc postgres redis
+	@tests/needs cc postgres redis r5
 	@tests/timed "build tests" $(CARGO) test --workspace --locked --no-run --quiet
 	@tests/timed "build functions" $(CARGO) build --workspace --bins --locked --quiet
 	@tests/timed "run tests" tests/with-services $(CARGO) test --workspace --locked --no-fail-fast --quiet
+	@tests/timed "fuzz" tests/fuzz/run $(FUZZ_SECONDS)
 
 check: ## formatting, lints, manifests of what is written
 	@tests/needs cc
@@ -25,7 +27,12 @@ check: ## formatting, lints, manifests of what is written
 
 bench: release ## measures mapping, starts and idle memory; ratios in one run
 	@tests/needs cc postgres redis
+	@$(CARGO) bench --locked -p ohx-mapping --bench mapping
 	@tests/with-services $(CARGO) bench --locked -p ohx-tests
+
+fuzz: ## fuzzes the mapping engine: documents and payloads, each for FUZZ_SECONDS (60)
+	@tests/needs cc
+	@tests/fuzz/run $(FUZZ_SECONDS)
 
 deny: ## licences, bans and sources of the dependencies (installs cargo-deny)
 	@command -v cargo-deny >/dev/null || $(CARGO) install cargo-deny --locked
