@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use ohx_domain::{Identifier, Instant, ProviderName, Record, RequestId, RunId};
+use ohx_domain::{Identifier, Instant, Interval, ProviderName, Record, RequestId, RunId};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -20,6 +20,10 @@ pub struct FetchedPart {
     pub provider: ProviderName,
     /// Which record.
     pub record: Record,
+    /// The times that the part covers completely: every reading of the record in them is in it. Absent where nothing is
+    /// claimed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub covers: Option<Interval>,
     /// A page of the provider's answer, or a piece of one, untouched: numbers keep every digit.
     pub page: Box<RawValue>,
 }

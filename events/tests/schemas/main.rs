@@ -29,6 +29,8 @@ use serde_json::{Value, json};
 const PLAIN: [&str; 4] =
     ["link.connected.v1", "sync.requested.v1", "sync.requested.v1.since", "resources.published.v1"];
 const SEALED_TYPES: [&str; 2] = ["records.fetched.v1", "resources.mapped.v1"];
+/// Opened examples that no sealed one stands beside.
+const OPENED: [&str; 1] = ["records.fetched.v1.hours.opened"];
 /// The link of the examples.
 const LINK: &str = "019a2f3c-5d10-7a44-9c1e-3b7f0a6e2d51";
 /// The keyring of the examples: open for everybody to read, and used for nothing else.
@@ -46,9 +48,13 @@ fn read(folder: &str, name: &str) -> Value {
     serde_json::from_str(&text(folder, name)).unwrap_or_else(|e| panic!("{folder}/{name}: {e}"))
 }
 
-/// The schema of an example: the first words of its name.
+/// The type of an example: the first words of its name.
+fn type_of(example: &str) -> &str {
+    example.trim_end_matches(".opened").trim_end_matches(".hours").trim_end_matches(".since")
+}
+
 fn schema(example: &str) -> Value {
-    read("schemas", example.trim_end_matches(".opened").trim_end_matches(".since"))
+    read("schemas", type_of(example))
 }
 
 fn problems(schema: &Value, instance: &Value) -> Vec<String> {
@@ -69,7 +75,7 @@ fn through<T: DeserializeOwned + Serialize>(data: &Value) -> Option<Value> {
 
 /// The same by the example's name.
 fn through_type(example: &str, data: &Value) -> Option<Value> {
-    match example.trim_end_matches(".opened").trim_end_matches(".since") {
+    match type_of(example) {
         "link.connected.v1" => through::<LinkConnected>(data),
         "sync.requested.v1" => through::<SyncRequested>(data),
         "resources.published.v1" => through::<ResourcesPublished>(data),
@@ -87,7 +93,8 @@ fn examples() -> Vec<(String, Value)> {
         let data = read("examples", &name);
         (name, data)
     });
-    plain.chain(opened).collect()
+    let alone = OPENED.iter().map(|name| ((*name).to_owned(), read("examples", name)));
+    plain.chain(opened).chain(alone).collect()
 }
 
 fn link() -> LinkId {
@@ -127,6 +134,7 @@ fn fetched() -> FetchedPart {
         part: 3,
         provider: "withings".parse().unwrap(),
         record: "getmeas".parse().unwrap(),
+        covers: None,
         page: raw(r#"{"weight": 72.10, "long": 0.12345678901234567890123456789, "big": 1e400}"#),
     }
 }
@@ -161,7 +169,8 @@ fn every_schema_is_one_and_every_file_is_looked_at() {
         assert_eq!(schema["$id"], format!("urn:ohx:event:{name}"));
     }
 
-    let mut known: Vec<String> = PLAIN.iter().chain(&SEALED_TYPES).map(|n| (*n).to_owned()).collect();
+    let mut known: Vec<String> =
+        PLAIN.iter().chain(&SEALED_TYPES).chain(&OPENED).map(|n| (*n).to_owned()).collect();
     known.extend(SEALED_TYPES.iter().map(|n| format!("{n}.opened")));
     known.push("sealed-key".into());
     known.sort();
@@ -240,11 +249,13 @@ fn what_the_types_print_is_valid() {
     let published = ResourcesPublished { request: Default::default(), record, counts, completed: false };
     assert_valid(&schema("resources.published.v1"), &serde_json::to_value(published).unwrap());
 
-    let page = FetchedPart { page: raw("{}"), ..fetched() };
-    assert_valid(
-        &schema("records.fetched.v1"),
-        &serde_json::from_slice(&serde_json::to_vec(&page).unwrap()).unwrap(),
-    );
+    for covers in [None, Interval::new(instants[0], instants[2])] {
+        let part = FetchedPart { page: raw("{}"), covers, ..fetched() };
+        let data: Value = serde_json::from_slice(&serde_json::to_vec(&part).unwrap()).unwrap();
+        assert_valid(&schema("records.fetched.v1"), &data);
+        assert_eq!(data.get("covers").is_some(), covers.is_some());
+        assert_eq!(serde_json::from_str::<FetchedPart>(&data.to_string()).unwrap().covers, covers);
+    }
     let identifier = ohx_domain::Identifier { system: "s".into(), value: "v".into() };
     let bare = MappedResource {
         identifier,

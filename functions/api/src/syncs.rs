@@ -1,5 +1,6 @@
 //! Syncs, coverage and dead letters.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::Json;
@@ -18,6 +19,8 @@ use crate::{problem, read, store_problem};
 
 /// What a sync reads where no window is given and the provider cannot say what changed.
 const DEFAULT_WINDOW: Duration = Duration::from_secs(7 * 24 * 3600);
+/// The longest window of one sync: two years. It is cut into as many requests as the provider's windows need.
+const LONGEST: Duration = Duration::from_secs(2 * 366 * 24 * 3600);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -34,6 +37,8 @@ pub(crate) struct ShownSync {
     /// Whether every request has been published.
     completed: bool,
     counts: Counts,
+    /// What the mapping left out, by record and reason; never a value.
+    left_out: BTreeMap<Record, BTreeMap<String, u64>>,
     requests: Vec<ShownRequest>,
 }
 
@@ -83,35 +88,38 @@ pub(crate) async fn start(
     }
     let parts = links.parts();
     let now = parts.clock.now();
-    let (_, provider) = links.app(&link.provider).await.map_err(problem)?;
+    let (app, provider) = links.app(&link.provider).await.map_err(problem)?;
+    let window = window(&new, now)?;
     let sync = SyncId::new();
-    for spec in provider.records(&link.scopes) {
+    for spec in provider.records(&app.config, &link.scopes) {
         let coverage = parts.store.coverage(link.id, &spec.record).await.map_err(store_problem)?;
-        let query = match (new.from, coverage.cursor) {
-            (None, Some(cursor)) if spec.changes => Query::Since { since: cursor - spec.overlap },
-            (from, _) => {
-                let (start, end) = (from.unwrap_or(now - DEFAULT_WINDOW), new.to.unwrap_or(now).min(now));
-                let window = Interval::new(start, end).filter(|w| w.end <= w.start + spec.max_window);
-                let detail = || {
-                    format!(
-                        "from must be before to and now, and at most {} days before it",
-                        spec.max_window.as_secs() / 86_400
-                    )
-                };
-                Query::Window(window.ok_or_else(|| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail()))?)
-            }
+        let queries: Vec<Query> = match (new.from, coverage.cursor) {
+            (None, Some(cursor)) if spec.changes => vec![Query::Since { since: cursor - spec.overlap }],
+            _ => spec.windows(window).map(Query::Window).collect(),
         };
-        let asking = Asking {
-            record: spec.record,
-            query,
-            reason: SyncReason::Manual,
-            sync,
-            source: "api",
-            delay: Duration::ZERO,
-        };
-        let (Asked::Requested(_) | Asked::Merged(_)) = links.ask(&link, &asking).await.map_err(problem)?;
+        for query in queries {
+            let asking = Asking {
+                record: spec.record.clone(),
+                query,
+                reason: SyncReason::Manual,
+                sync,
+                source: "api",
+                delay: Duration::ZERO,
+            };
+            let (Asked::Requested(_) | Asked::Merged(_)) =
+                links.ask(&link, &asking).await.map_err(problem)?;
+        }
     }
     Ok((StatusCode::ACCEPTED, Json(show(&links, sync).await?)))
+}
+
+/// What is asked for, up to now at the latest.
+fn window(new: &NewSync, now: Instant) -> Result<Interval, Problem> {
+    let (start, end) = (new.from.unwrap_or(now - DEFAULT_WINDOW), new.to.unwrap_or(now).min(now));
+    let detail = "from must be before to and now, and at most two years before it";
+    Interval::new(start, end)
+        .filter(|window| end.duration_since(window.start).unsigned_abs() <= LONGEST)
+        .ok_or_else(|| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail))
 }
 
 /// `GET /api/ingestors/syncs/{id}/`: how far it is.
@@ -128,11 +136,19 @@ pub(crate) async fn one(
 }
 
 async fn show(links: &Links, id: SyncId) -> Result<ShownSync, Problem> {
-    let requests = links.parts().store.requests_of_sync(id).await.map_err(store_problem)?;
+    let store = &links.parts().store;
+    let requests = store.requests_of_sync(id).await.map_err(store_problem)?;
+    let left_out = store.skips_of_sync(id).await.map_err(store_problem)?;
     let mut counts = Counts::default();
     requests.iter().for_each(|r| counts += r.counts);
     let completed = requests.iter().all(|r| r.state == RequestState::Published);
-    Ok(ShownSync { id, completed, counts, requests: requests.into_iter().map(Into::into).collect() })
+    Ok(ShownSync {
+        id,
+        completed,
+        counts,
+        left_out,
+        requests: requests.into_iter().map(Into::into).collect(),
+    })
 }
 
 #[derive(Deserialize)]
@@ -158,11 +174,11 @@ pub(crate) async fn coverage(
     Parameters(of): Parameters<OfLink>,
 ) -> Result<Json<Vec<ShownCoverage>>, Problem> {
     let link = links.get(read(&of.link)?).await.map_err(problem)?;
-    let (_, provider) = links.app(&link.provider).await.map_err(problem)?;
+    let (app, provider) = links.app(&link.provider).await.map_err(problem)?;
     let parts = links.parts();
     let wanted = link.history_start.and_then(|start| Interval::new(start, parts.clock.now()));
     let mut shown = Vec::new();
-    for spec in provider.records(&link.scopes) {
+    for spec in provider.records(&app.config, &link.scopes) {
         let known = parts.store.coverage(link.id, &spec.record).await.map_err(store_problem)?;
         let missing = wanted.map(|w| known.published.gaps(w)).unwrap_or_default();
         shown.push(ShownCoverage {
@@ -214,4 +230,37 @@ pub(crate) async fn dead_letters(
         at: l.at,
     });
     Ok(Json(shown.collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_ends_now_and_is_two_years_at_most() {
+        let at = |text: &str| text.parse::<Instant>().unwrap();
+        let now = at("2026-11-21T08:00:00Z");
+        let asked = |from: Option<&str>, to: Option<&str>| {
+            window(&NewSync { link: LinkId::new(), from: from.map(at), to: to.map(at) }, now).ok()
+        };
+        assert_eq!(asked(None, None), Interval::new(at("2026-11-14T08:00:00Z"), now));
+        let start = at("2024-12-01T00:00:00Z");
+        assert_eq!(
+            asked(Some("2024-12-01T00:00:00Z"), Some("2030-01-01T00:00:00Z")),
+            Interval::new(start, now)
+        );
+        let end = at("2024-12-02T00:00:00Z");
+        assert_eq!(
+            asked(Some("2024-12-01T00:00:00Z"), Some("2024-12-02T00:00:00Z")),
+            Interval::new(start, end)
+        );
+        for (from, to) in [
+            ("2024-01-01T00:00:00Z", "2026-11-21T00:00:00Z"),
+            ("2026-11-21T00:00:00Z", "2026-11-20T00:00:00Z"),
+            ("2026-11-22T00:00:00Z", "2026-11-23T00:00:00Z"),
+            ("0001-01-01T00:00:00Z", "2026-11-20T00:00:00Z"),
+        ] {
+            assert_eq!(asked(Some(from), Some(to)), None, "{from}");
+        }
+    }
 }

@@ -2,7 +2,8 @@
 //!
 //! Reads every page that a ledger row asks for, under the app's quota and with a token that is good, and sends each
 //! part on, sealed. When the last page has been read the ledger learns how many parts there are: the row counts as
-//! done once `publish` has acknowledged each of them. An event that comes twice is another run of the same row.
+//! done once `publish` has acknowledged each of them. An event that comes twice is another run of the same row. What the
+//! patient or the app's plan does not allow ends the row with a note, and no other row of the link.
 
 use axum::Router;
 use axum::extract::State;
@@ -13,7 +14,7 @@ use ohx_events::plain::SyncRequested;
 use ohx_events::sealed::FetchedPart;
 use ohx_events::{Envelope, Event, Priority, types};
 use ohx_link::{LinkError, Links, OpenLink};
-use ohx_providers::{Page, PageToken};
+use ohx_providers::{Page, PageToken, Part, ProviderError};
 use ohx_runtime::trace::traceparent;
 use ohx_runtime::{CloudEvent, EventFailure, EventReply};
 
@@ -52,7 +53,11 @@ async fn fetch(links: &Links, event: &Event) -> Result<(), EventFailure> {
         tracing::info!(request = %asked.request, "already done");
         return Ok(());
     };
-    let result = run(links, &open, &request, Priority::of(event)).await;
+    let result = match run(links, &open, &request, Priority::of(event)).await {
+        Ok(Ended::Read) => Ok(()),
+        Ok(Ended::NotGranted(why)) => return give_up(links, &asked, &why).await,
+        Err(failure) => Err(failure),
+    };
     if let Err(failure) = &result {
         let now = links.parts().clock.now();
         match failure {
@@ -63,12 +68,20 @@ async fn fetch(links: &Links, event: &Event) -> Result<(), EventFailure> {
     result
 }
 
-/// The link cannot be read any more: the window stays a hole, for when it can. There is nothing to retry, and nothing
-/// is wrong with the event.
+/// The link or this record of it cannot be read: the window stays a hole, for when it can. There is nothing to retry, and
+/// nothing is wrong with the event.
 async fn give_up(links: &Links, asked: &SyncRequested, why: &str) -> Result<(), EventFailure> {
     tracing::info!(request = %asked.request, why, "given up");
     links.parts().store.fail(asked.request, why, links.parts().clock.now()).await?;
     Ok(())
+}
+
+/// How a run ended.
+enum Ended {
+    /// Everything has been read and sent on.
+    Read,
+    /// The patient or the app's plan does not allow it; says what was not.
+    NotGranted(String),
 }
 
 async fn run(
@@ -76,7 +89,7 @@ async fn run(
     open: &OpenLink,
     request: &Request,
     priority: Priority,
-) -> Result<(), EventFailure> {
+) -> Result<Ended, EventFailure> {
     let parts = links.parts();
     let (app, provider) = links.app(&open.link.provider).await?;
     let run = RunId::new();
@@ -84,24 +97,33 @@ async fn run(
     let mut until: Option<Instant> = None;
     let (mut next, mut sent, mut records): (Option<PageToken>, u32, u64) = (None, 0, 0);
     loop {
-        let page: Page = links
+        let called: Result<Page, _> = links
             .call(open, &app, provider.as_ref(), |token| {
                 let (app, provider, next) = (&app, provider.as_ref(), next.as_ref());
                 async move { provider.fetch(app, &token, &request.record, &request.query, next).await }
             })
-            .await?;
+            .await;
+        let page = match called {
+            Err(LinkError::Provider { source, .. })
+                if matches!(*source, ProviderError::NotGranted { .. }) =>
+            {
+                return Ok(Ended::NotGranted(source.to_string()));
+            }
+            called => called?,
+        };
         // What changes while pages are read is only certain to be seen from the first page's moment on.
         until = until.or(Some(page.as_of.unwrap_or(began)));
         records += page.records;
         let mut events = Vec::with_capacity(page.parts.len());
-        for body in page.parts {
+        for Part { text, covers } in page.parts {
             let part = FetchedPart {
                 request: request.id,
                 run,
                 part: sent,
                 provider: open.link.provider.clone(),
                 record: request.record.clone(),
-                page: body.into_inner(),
+                covers,
+                page: text.into_inner(),
             };
             let envelope = Envelope {
                 id: format!("{run}.{sent}"),
@@ -132,5 +154,5 @@ async fn run(
     }
     let progress = parts.store.fetched(request.id, run, sent, until, parts.clock.now()).await?;
     tracing::info!(link = %open.link.id, request = %request.id, record = %request.record, records, parts = sent, ?progress, "fetched");
-    Ok(())
+    Ok(Ended::Read)
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ohx_domain::{Interval, Intervals, LinkId, LinkState, PushState, Query, Request, SyncId, SyncReason};
 use ohx_link::{Asked, Asking, LinkError, Links, OpenLink};
-use ohx_providers::RecordSpec;
+use ohx_providers::{RecordSpec, Subscriptions};
 use ohx_runtime::metrics::PLANNED;
 use ohx_store::OpenRequests;
 
@@ -48,7 +48,7 @@ pub(crate) async fn one(links: &Links, id: LinkId, reason: SyncReason) -> Result
         return Ok(planned);
     }
     let (app, provider) = links.app(&open.link.provider).await?;
-    let records = provider.records(&open.link.scopes);
+    let records = provider.records(&app.config, &open.link.scopes);
     let unfinished = open_requests(links, id).await?;
     let sync = SyncId::new();
     for spec in &records {
@@ -60,10 +60,14 @@ pub(crate) async fn one(links: &Links, id: LinkId, reason: SyncReason) -> Result
     let pushed = links
         .call(&open, &app, provider.as_ref(), |token| {
             let (app, provider, callback) = (&app, provider.as_ref(), &callback);
-            async move { provider.subscribe(app, &token, callback).await }
+            let scopes = open.link.scopes.as_slice();
+            async move { provider.subscribe(app, scopes, &token, callback).await }
         })
         .await;
     let push = match pushed {
+        Ok(Subscriptions { kept: 0, made: 0, .. }) => {
+            PushState::Polling { reason: "the provider notifies of nothing that this link reads".to_owned() }
+        }
         Ok(_) => PushState::Subscribed { checked: links.parts().clock.now() },
         Err(LinkError::Provider { source, .. }) => {
             tracing::warn!(link = %id, error = %source, "push is not registered; polling");
@@ -156,7 +160,7 @@ async fn record(
         return Ok(());
     };
     for hole in covered.gaps(wanted).iter() {
-        for window in chunks(*hole, spec.max_window) {
+        for window in spec.windows(*hole) {
             if let Asked::Requested(_) = links.ask(link, &asking(Query::Window(window))).await? {
                 PLANNED.with_label_values(&["hole"]).inc();
                 planned.holes += 1;
@@ -170,17 +174,6 @@ fn insert_until_now(covered: &mut Intervals, since: ohx_domain::Instant, now: oh
     if let Some(interval) = Interval::new(since, now) {
         covered.insert(interval);
     }
-}
-
-/// Cuts an interval into windows that a provider takes, the latest first: a person who waits wants recent readings.
-fn chunks(interval: Interval, longest: Duration) -> impl Iterator<Item = Interval> {
-    let mut end = interval.end;
-    std::iter::from_fn(move || {
-        let start = interval.start.max(end - longest);
-        let chunk = Interval::new(start, end)?;
-        end = start;
-        Some(chunk)
-    })
 }
 
 /// Publishes the event of every request that is open, whatever its age: after a restart of one process with an

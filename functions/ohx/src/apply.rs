@@ -1,12 +1,12 @@
 //! `ohx apply -f FILE`: configuration as a file, for people who keep it in Git.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
 use ohx_domain::{
-    Clock as _, EhrAuth, EhrEndpoint, EhrName, ProviderApp, ProviderName, SystemClock, WriteStrategy,
+    Clock as _, EhrAuth, EhrEndpoint, EhrName, ProviderApp, ProviderName, Record, SystemClock, WriteStrategy,
 };
 use ohx_runtime::{Settings, parts};
 use ohx_seal::Keyring;
@@ -41,6 +41,8 @@ pub(crate) struct AppliedProvider {
     base_urls: BTreeMap<String, Url>,
     #[serde(default)]
     scopes: Vec<String>,
+    #[serde(default)]
+    records: Vec<Record>,
     requests_per_minute: Option<u32>,
 }
 
@@ -114,12 +116,17 @@ pub(crate) async fn apply(
         if p.requests_per_minute == Some(0) {
             bail!("{of}: requests_per_minute must be at least 1");
         }
+        let mut seen = BTreeSet::new();
+        if let Some(twice) = p.records.iter().find(|record| !seen.insert(*record)) {
+            bail!("{of}: records names {twice} twice");
+        }
         let app = ProviderApp {
             name: p.name.clone(),
             kind: p.kind.clone(),
             client_id: p.client_id.clone(),
             base_urls: p.base_urls.clone(),
             scopes: p.scopes.clone(),
+            records: p.records.clone(),
             requests_per_minute: p.requests_per_minute,
         };
         let sealed = match secret(settings, &of, p.client_secret.as_ref())? {
@@ -167,4 +174,29 @@ pub(crate) async fn apply(
         store.put_ehr(endpoint, sealed.as_deref(), now).await?;
     }
     Ok((providers.len(), ehrs.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn provider(records: &str) -> String {
+        format!("providers:\n  - name: withings\n    type: withings\n    client_id: abc\n{records}")
+    }
+
+    #[test]
+    fn records_are_read() {
+        let some = read(&provider("    records: [getmeas, sleep-getsummary]\n")).unwrap();
+        let names: Vec<_> = some.providers.iter().flat_map(|p| &p.records).map(Record::as_str).collect();
+        assert_eq!(names, ["getmeas", "sleep-getsummary"]);
+        assert!(read(&provider("")).unwrap().providers.iter().all(|p| p.records.is_empty()));
+    }
+
+    #[test]
+    fn a_malformed_record_is_named_with_its_place() {
+        let error = read(&provider("    records: [getmeas, Sleep_Get]\n")).err().unwrap().to_string();
+        for part in ["a record must be", "hyphens", "Sleep_Get", "5"] {
+            assert!(error.contains(part), "{part:?} in {error}");
+        }
+    }
 }

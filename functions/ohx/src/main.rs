@@ -6,6 +6,7 @@ mod demo;
 mod host;
 mod keys;
 mod map;
+mod mapping;
 mod sandbox;
 mod serve;
 
@@ -33,6 +34,9 @@ enum Command {
     Sandbox(sandbox::Sandbox),
     /// Maps a recorded provider page to a FHIR R5 Bundle on standard output
     Map(map::Map),
+    /// Checks, compares and prints mapping documents
+    #[command(subcommand)]
+    Mapping(mapping::Mapping),
     /// Puts provider apps and EHR endpoints from a YAML file into the database
     Apply(apply::Apply),
     /// Brings the database's schema up to date
@@ -68,6 +72,7 @@ async fn run(command: Command, settings: Settings) -> anyhow::Result<ExitCode> {
         Command::Serve(serve) => serve.run(settings).await?,
         Command::Sandbox(sandbox) => sandbox.run().await?,
         Command::Map(map) => return Ok(map.run()),
+        Command::Mapping(mapping) => return mapping.run(),
         Command::Apply(apply) => apply.run(&settings).await?,
         Command::Migrate => {
             parts::store(&settings).await?.migrate().await?;

@@ -6,8 +6,10 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Args;
-use ohx_domain::{PatientReference, ProviderName, Sensitive, account_pseudonym};
+use ohx_domain::{Instant, Interval, PatientReference, ProviderName, Sensitive, account_pseudonym};
 use ohx_mapping::{Context, Mapped, Mapping};
+
+use crate::mapping::built_in;
 
 /// Maps a recorded provider page to a FHIR R5 Bundle (type collection) on standard output.
 ///
@@ -19,7 +21,7 @@ pub(crate) struct Map {
     /// The provider's type
     #[arg(long)]
     provider: ProviderName,
-    /// The record, in the provider's words, such as getmeas
+    /// The record, in the provider's words, such as getmeas; ohx mapping list has them
     #[arg(long)]
     record: String,
     /// A mapping document in place of the built-in one
@@ -61,15 +63,7 @@ impl Map {
             Some(file) => {
                 std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?
             }
-            None => {
-                let known: Vec<_> =
-                    ohx_mapping::BUILT_IN.iter().map(|(p, r, _)| format!("{p}/{r}")).collect();
-                let wanted = format!("{}/{}", self.provider, self.record);
-                let found = ohx_mapping::builtin(self.provider.as_str(), &self.record);
-                let missing =
-                    || format!("there is no built-in mapping for {wanted}; there is {}", known.join(", "));
-                found.with_context(missing)?.to_owned()
-            }
+            None => built_in(self.provider.as_str(), &self.record)?.to_owned(),
         };
         let named =
             self.mapping.as_ref().map_or_else(|| "built-in mapping".to_owned(), |m| m.display().to_string());
@@ -87,6 +81,8 @@ impl Map {
             // Who it was is not in a recorded page; the identifiers show where an account's pseudonym goes.
             account: account_pseudonym(&self.provider, &Sensitive::new("example".to_owned()), &self.patient),
             subject: self.patient.clone(),
+            // What is in the file is all there is of its time.
+            covers: Interval::new(Instant::MIN, Instant::MAX),
         };
         mapping.map(&page, &context).map_err(|e| anyhow::anyhow!("{file}: {e}"))
     }

@@ -15,7 +15,7 @@ use axum::routing::get;
 use http::{HeaderMap, StatusCode, header};
 use ohx_domain::{Interval, LinkId, LinkState, ProviderName, Query, Record, SyncId, SyncReason};
 use ohx_link::{Asked, Asking, LinkError, Links, OpenLink};
-use ohx_providers::{Notification, Notified, Provider};
+use ohx_providers::{Notification, Notified};
 use ohx_runtime::Problem;
 use ohx_runtime::metrics::NOTIFICATIONS;
 use ohx_seal::webhook_token_matches;
@@ -79,7 +79,7 @@ async fn accept(
     if open.link.provider != provider || !webhook_token_matches(&open.key, token) {
         return Err(unknown());
     }
-    let (_, adapter) = links.app(&provider).await.map_err(|e| unavailable(&e))?;
+    let (app, adapter) = links.app(&provider).await.map_err(|e| unavailable(&e))?;
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("");
     let notified = adapter
         .notification(content_type, body, links.parts().clock.now())
@@ -87,7 +87,9 @@ async fn accept(
     let account = links.account(&open).await.map_err(|e| unavailable(&e))?;
     for Notified { account: named, what } in notified {
         if named == account {
-            act(links, &open, adapter.as_ref(), what).await.map_err(|e| unavailable(&e))?;
+            let read =
+                adapter.records(&app.config, &open.link.scopes).into_iter().map(|s| s.record).collect();
+            act(links, &open, read, what).await.map_err(|e| unavailable(&e))?;
         } else {
             tracing::warn!(link = %id, "a notification names another account than the link's");
             NOTIFICATIONS.with_label_values(&[provider.as_str(), "refused"]).inc();
@@ -96,26 +98,27 @@ async fn accept(
     Ok(())
 }
 
-async fn act(
-    links: &Links,
-    open: &OpenLink,
-    adapter: &dyn Provider,
-    what: Notification,
-) -> Result<(), LinkError> {
+/// Does what a notification asks for; `read` are the records that this link reads.
+async fn act(links: &Links, open: &OpenLink, read: Vec<Record>, what: Notification) -> Result<(), LinkError> {
     let provider = open.link.provider.as_str();
+    let irrelevant = || NOTIFICATIONS.with_label_values(&[provider, "irrelevant"]).inc();
     let (records, window) = match what {
-        Notification::Changed { records, window } => (records, window),
+        Notification::Changed { mut records, window } => {
+            records.retain(|record| read.contains(record));
+            if records.is_empty() {
+                irrelevant();
+            }
+            (records, window)
+        }
         Notification::Revoked => {
             tracing::info!(link = %open.link.id, "the provider says that the patient has left; looking");
             NOTIFICATIONS.with_label_values(&[provider, "revoked"]).inc();
             let now = links.parts().clock.now();
-            let records: Vec<Record> =
-                adapter.records(&open.link.scopes).into_iter().map(|s| s.record).take(1).collect();
-            (records, Interval { start: now - LAST_LOOK, end: now })
+            (read.into_iter().take(1).collect(), Interval { start: now - LAST_LOOK, end: now })
         }
         Notification::Irrelevant { topic } => {
             tracing::debug!(link = %open.link.id, topic, "nothing that we read");
-            NOTIFICATIONS.with_label_values(&[provider, "irrelevant"]).inc();
+            irrelevant();
             return Ok(());
         }
     };

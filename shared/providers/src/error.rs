@@ -50,6 +50,19 @@ pub enum ProviderError {
         /// What helps.
         remedy: Remedy,
     },
+    /// This is not for this patient and app: a scope that was not granted, or a feature that the plan does not include.
+    /// Other records of the same link may well be read.
+    #[error("{provider} does not allow {call}, with {status}: {meaning}")]
+    NotGranted {
+        /// The provider's type.
+        provider: &'static str,
+        /// What was asked.
+        call: String,
+        /// The provider's own status.
+        status: String,
+        /// What that means and what to do, for a person.
+        meaning: String,
+    },
     /// An answer that cannot be read: truncated, HTML, another shape.
     #[error("{provider} answered {call} with something unreadable: {problem}")]
     Malformed {
@@ -76,7 +89,7 @@ impl ProviderError {
         match self {
             Self::Refused { remedy, .. } => *remedy,
             Self::Transport { .. } | Self::Malformed { .. } => Remedy::Retry { after: None },
-            Self::Configuration { .. } => Remedy::Permanent,
+            Self::NotGranted { .. } | Self::Configuration { .. } => Remedy::Permanent,
         }
     }
 }

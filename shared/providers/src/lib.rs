@@ -6,9 +6,11 @@
 //! simulator.
 
 mod error;
+mod windows;
 pub mod withings;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -52,22 +54,41 @@ pub struct RecordSpec {
     pub scope: &'static str,
     /// The longest window to ask for at once.
     pub max_window: Duration,
+    /// Where a long window is best cut: on whole multiples of this since the Unix epoch. See [`RecordSpec::windows`].
+    pub align: Option<Duration>,
     /// Whether the provider can say what changed since an instant of its clock ([`Query::Since`]).
     pub changes: bool,
     /// How far back to read again: before the cursor where there are changes, else before now, for late data.
     pub overlap: Duration,
 }
 
-/// Where a page ends and the next begins, in the provider's words.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Where a page ends and the next begins, in the adapter's words. It may hold what was read already, so that it is
+/// never printed, and good within one run only.
+#[derive(Clone, PartialEq, Eq)]
 pub struct PageToken(pub String);
+
+impl fmt::Debug for PageToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PageToken")
+    }
+}
+
+/// A piece of a page that can be mapped on its own.
+#[derive(Debug, Clone)]
+pub struct Part {
+    /// The provider's own text.
+    pub text: Sensitive<Box<RawValue>>,
+    /// The times that it covers completely: every reading of this record in them is in the part. `None` where nothing
+    /// is claimed. Where readings are gathered (the samples of an hour), only covered times make a gathered resource.
+    pub covers: Option<Interval>,
+}
 
 /// One page of a provider's answer.
 #[derive(Debug)]
 pub struct Page {
-    /// The page cut into parts that can be mapped on their own, each the provider's own text.
-    pub parts: Vec<Sensitive<Box<RawValue>>>,
-    /// How many records it holds.
+    /// The page, cut into parts.
+    pub parts: Vec<Part>,
+    /// How many records they hold.
     pub records: u64,
     /// Where the next page begins; `None` on the last.
     pub next: Option<PageToken>,
@@ -110,6 +131,8 @@ pub struct Subscriptions {
     pub kept: usize,
     /// How many were made.
     pub made: usize,
+    /// How many the provider does not allow for this patient or app; the nightly run brings what they would tell of.
+    pub refused: usize,
 }
 
 /// A provider's adapter.
@@ -118,8 +141,9 @@ pub trait Provider: Send + Sync {
     /// Its type, as in [`ProviderApp::kind`].
     fn kind(&self) -> &'static str;
 
-    /// The records that can be read, for an app with these granted scopes (empty: all).
-    fn records(&self, scopes: &[String]) -> Vec<RecordSpec>;
+    /// The records that `app` reads (all that its configuration names, or the adapter's own choice where it names
+    /// none), as far as these granted scopes allow (empty: all). Names that are not in [`record_names`] are left out.
+    fn records(&self, app: &ProviderApp, scopes: &[String]) -> Vec<RecordSpec>;
 
     /// Calls a minute that an app has when its configuration says nothing.
     fn default_requests_per_minute(&self) -> u32;
@@ -151,15 +175,18 @@ pub trait Provider: Send + Sync {
         page: Option<&PageToken>,
     ) -> Result<Page, ProviderError>;
 
-    /// Makes sure that notifications of everything we read come to `callback`.
+    /// Makes sure that notifications of everything the app reads come to `callback`, as far as these granted scopes
+    /// allow (empty: all that the app asks for).
     async fn subscribe(
         &self,
         app: &App,
+        scopes: &[String],
         access_token: &SecretString,
         callback: &Url,
     ) -> Result<Subscriptions, ProviderError>;
 
-    /// Reads a notification: the query parameters and the form or JSON body of one request.
+    /// Reads a notification: the query parameters and the form or JSON body of one request. It names every record that
+    /// may have news; which of them a link reads is the caller's to look up in [`Provider::records`].
     ///
     /// # Errors
     /// [`ProviderError::Malformed`].
@@ -173,6 +200,15 @@ pub trait Provider: Send + Sync {
 
 /// The types of [`by_kind`], for checking configuration without a client.
 pub const KINDS: &[&str] = &["withings"];
+
+/// The records that a type of provider has, by name, for checking configuration without a client. Empty for a type
+/// that is not in [`KINDS`].
+pub fn record_names(kind: &str) -> &'static [&'static str] {
+    match kind {
+        withings::KIND => withings::RECORDS,
+        _ => &[],
+    }
+}
 
 /// The adapters by type, all on the same outbound HTTP client.
 pub fn by_kind(http: &reqwest::Client) -> BTreeMap<&'static str, std::sync::Arc<dyn Provider>> {

@@ -9,11 +9,11 @@ use serde_json::value::RawValue;
 use url::Url;
 
 use super::loose::Number;
-use super::status::{Endpoint, refused, refused_http};
+use super::status::{Endpoint, NOT_IN_PLAN, refused, refused_http};
 use super::{KIND, under};
 use crate::ProviderError;
 
-/// The largest answer that is read, in bytes. A page of getmeas is some hundred KiB.
+/// The largest answer that is read, in bytes. A page of getmeas is some hundred KiB, a day of samples as much.
 pub(super) const MAX_ANSWER: usize = 16 * 1024 * 1024;
 
 /// What every API call needs.
@@ -34,6 +34,31 @@ impl Caller<'_> {
         let request = self.http.post(under(&self.api, path)).bearer_auth(self.bearer()).form(form);
         Answer::read(request.send().await, call).await
     }
+
+    /// Posts `form` and the data fields that are wanted. A plan without heart rate variability may answer with a
+    /// refusal of everything: then once more without it. Nothing of that is remembered, as a plan can change.
+    pub(super) async fn post_for(
+        &self,
+        path: &str,
+        form: &[(&str, &str)],
+        fields: &[&str],
+        call: &str,
+    ) -> Result<Answer, ProviderError> {
+        let all = fields.join(",");
+        let answer = self.post(path, &[form, &[("data_fields", all.as_str())]].concat(), call).await?;
+        let basic: Vec<&str> = fields.iter().copied().filter(|field| !is_variability(field)).collect();
+        let refused = matches!(answer.envelope(call, Endpoint::Api), Ok((NOT_IN_PLAN, _)));
+        if !refused || basic.len() == fields.len() {
+            return Ok(answer);
+        }
+        let basic = basic.join(",");
+        self.post(path, &[form, &[("data_fields", basic.as_str())]].concat(), call).await
+    }
+}
+
+/// Whether a data field is of heart rate variability, which needs a plan of its own.
+fn is_variability(field: &str) -> bool {
+    ["rmssd", "sdnn", "hrv_"].iter().any(|start| field.starts_with(start))
 }
 
 /// An answer, read whole.

@@ -6,36 +6,47 @@
 //! notifications are not signed ([`notify`]). `docs/providers/withings.md` is the operator's side of it.
 
 mod call;
+mod civil;
+mod getactivity;
+mod getintradayactivity;
 mod getmeas;
+mod getworkouts;
+mod heart_get;
+mod heart_list;
+mod list;
 mod loose;
 mod notify;
 mod oauth;
+mod range;
+mod records;
+mod sleep_get;
+mod sleep_getsummary;
 mod status;
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
-
 use async_trait::async_trait;
-use ohx_domain::{Instant, Query, Record};
+use ohx_domain::{Instant, ProviderApp, Query, Record};
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
 use self::call::Caller;
+pub(crate) use self::records::RECORDS;
+use self::records::{
+    GETACTIVITY, GETINTRADAYACTIVITY, GETMEAS, GETWORKOUTS, HEART_GET, HEART_LIST, SLEEP_GET,
+    SLEEP_GETSUMMARY,
+};
 use crate::{App, Grant, Notified, Page, PageToken, Provider, ProviderError, RecordSpec, Subscriptions};
 
 /// The provider's type, in configuration and errors.
 pub(crate) const KIND: &str = "withings";
 
-/// Opens getmeas, and notifications of what it reads.
+/// Opens point measurements and ECG, and notifications of them.
 const METRICS: &str = "user.metrics";
+/// Opens activity, workouts and sleep, and notifications of them.
+const ACTIVITY: &str = "user.activity";
 /// Opens notification 46: the patient has left.
 const INFO: &str = "user.info";
-
-/// The one record that is read so far, by the name of its action.
-const GETMEAS: &str = "getmeas";
-
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The adapter. Holds nothing but the client: every call is given its app and token.
 #[derive(Debug, Clone)]
@@ -91,7 +102,10 @@ fn under(base: &Url, path: &str) -> Url {
 
 /// What the patient is asked for: what the app says, else what this adapter uses.
 fn scopes_asked(app: &App) -> Vec<String> {
-    if app.config.scopes.is_empty() { vec![INFO.into(), METRICS.into()] } else { app.config.scopes.clone() }
+    match app.config.scopes.as_slice() {
+        [] => [INFO, METRICS, ACTIVITY].map(String::from).to_vec(),
+        named => named.to_vec(),
+    }
 }
 
 impl Withings {
@@ -111,19 +125,8 @@ impl Provider for Withings {
         KIND
     }
 
-    fn records(&self, scopes: &[String]) -> Vec<RecordSpec> {
-        if !scopes.is_empty() && !scopes.iter().any(|s| s == METRICS) {
-            return Vec::new();
-        }
-        #[expect(clippy::expect_used, reason = "a constant of the right shape")]
-        let record: Record = GETMEAS.parse().expect("a record's name");
-        vec![RecordSpec {
-            record,
-            scope: METRICS,
-            max_window: 90 * DAY,
-            changes: true,
-            overlap: Duration::from_secs(60),
-        }]
+    fn records(&self, app: &ProviderApp, scopes: &[String]) -> Vec<RecordSpec> {
+        records::read_by(app, scopes)
     }
 
     /// The free plan allows 120 a minute; the rest is left for refreshes, and for the several requests of one `subscribe`.
@@ -165,21 +168,37 @@ impl Provider for Withings {
         query: &Query,
         page: Option<&PageToken>,
     ) -> Result<Page, ProviderError> {
-        if record.as_str() != GETMEAS {
-            let problem = format!("withings has no record {record}: it has {GETMEAS}");
-            return Err(ProviderError::Configuration { app: app.config.name.to_string(), problem });
+        let wrong =
+            |problem: String| ProviderError::Configuration { app: app.config.name.to_string(), problem };
+        let window = || match query {
+            Query::Window(window) => Ok(window),
+            Query::Since { .. } => Err(wrong(format!("withings cannot say what changed of {record}"))),
+        };
+        let caller = &self.caller(app, access_token)?;
+        match record.as_str() {
+            GETMEAS => getmeas::fetch(caller, query, page).await,
+            GETACTIVITY => getactivity::CIVIL.fetch(caller, query, page).await,
+            GETWORKOUTS => getworkouts::CIVIL.fetch(caller, query, page).await,
+            SLEEP_GETSUMMARY => sleep_getsummary::CIVIL.fetch(caller, query, page).await,
+            HEART_LIST => heart_list::fetch(caller, window()?, page).await,
+            HEART_GET => heart_get::fetch(caller, window()?, page).await,
+            GETINTRADAYACTIVITY => getintradayactivity::fetch(caller, window()?, page).await,
+            SLEEP_GET => sleep_get::fetch(caller, window()?, page).await,
+            _ => Err(wrong(format!("withings has no record {record}: it has {}", RECORDS.join(", ")))),
         }
-        getmeas::fetch(&self.caller(app, access_token)?, query, page).await
     }
 
     async fn subscribe(
         &self,
         app: &App,
+        scopes: &[String],
         access_token: &SecretString,
         callback: &Url,
     ) -> Result<Subscriptions, ProviderError> {
-        let leaving = scopes_asked(app).iter().any(|s| s == INFO);
-        notify::subscribe(&self.caller(app, access_token)?, callback, leaving).await
+        let scopes = if scopes.is_empty() { scopes_asked(app) } else { scopes.to_vec() };
+        let records: Vec<Record> = self.records(&app.config, &scopes).into_iter().map(|s| s.record).collect();
+        let topics = notify::needed(&records, &scopes);
+        notify::subscribe(&self.caller(app, access_token)?, callback, &topics).await
     }
 
     fn notification(

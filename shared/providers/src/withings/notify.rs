@@ -8,17 +8,51 @@ use ohx_domain::{Account, Instant, Interval, Record};
 use serde::Deserialize;
 use url::{Url, form_urlencoded};
 
-use super::GETMEAS;
 use super::call::{Caller, is_empty_list, malformed, object};
 use super::loose::Number;
+use super::records::{
+    GETACTIVITY, GETINTRADAYACTIVITY, GETMEAS, GETWORKOUTS, HEART_GET, HEART_LIST, SLEEP_GET,
+    SLEEP_GETSUMMARY, record,
+};
+use super::{ACTIVITY, INFO, METRICS};
 use crate::{Notification, Notified, ProviderError, Remedy, Subscriptions};
 
-/// The `appli` of what getmeas reads: weight and composition, temperature, blood pressure with pulse and SpO2.
-const METRICS: [i64; 3] = [1, 2, 4];
+/// What can be subscribed to, and what it is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Topic {
+    appli: i64,
+    scope: &'static str,
+    /// The records that may have news.
+    records: &'static [&'static str],
+    /// Whether push works without it: its refusal for good leaves the others in force. These are topics for devices
+    /// and plans that few have, whose scope is documented nowhere, and the one of leaving.
+    optional: bool,
+}
+
+const fn topic(appli: i64, scope: &'static str, records: &'static [&'static str]) -> Topic {
+    Topic { appli, scope, records, optional: false }
+}
+
 /// The profile changed, or the patient has left.
 const PROFILE: i64 = 46;
-/// Topics that Withings documents and that are not read; metrics name no others.
-const OTHERS: [i64; 17] = [16, 44, 46, 50, 51, 52, 53, 54, 55, 58, 60, 61, 62, 63, 98, 99, 100];
+
+const TOPICS: [Topic; 9] = [
+    // Weight and composition; temperature; blood pressure with pulse and SpO2.
+    topic(1, METRICS, &[GETMEAS]),
+    topic(2, METRICS, &[GETMEAS]),
+    topic(4, METRICS, &[GETMEAS]),
+    topic(16, ACTIVITY, &[GETACTIVITY, GETWORKOUTS, GETINTRADAYACTIVITY]),
+    topic(44, ACTIVITY, &[SLEEP_GETSUMMARY, SLEEP_GET]),
+    Topic { optional: true, ..topic(PROFILE, INFO, &[]) },
+    Topic { optional: true, ..topic(54, METRICS, &[HEART_LIST, HEART_GET]) },
+    // Heart rate variability.
+    Topic { optional: true, ..topic(62, METRICS, &[GETINTRADAYACTIVITY, SLEEP_GET]) },
+    // Urine.
+    Topic { optional: true, ..topic(63, METRICS, &[GETMEAS]) },
+];
+
+/// Topics that Withings documents and that nothing is read for; metrics name no others.
+const OTHERS: [i64; 12] = [PROFILE, 50, 51, 52, 53, 55, 58, 60, 61, 98, 99, 100];
 
 /// Clocks differ by as much.
 const MARGIN: i64 = 60;
@@ -41,16 +75,27 @@ struct Profile {
     callbackurl: Option<String>,
 }
 
-/// Subscribes to what is missing. `leaving` says whether the app's scopes include what notification 46 needs; it is a
-/// convenience, so that its refusal for good leaves the others in force.
+/// The topics that tell of these records, and of leaving, as far as the scopes allow.
+pub(super) fn needed(records: &[Record], scopes: &[String]) -> Vec<Topic> {
+    let read = |topic: &Topic| topic.records.iter().any(|name| records.iter().any(|r| r.as_str() == *name));
+    let granted = |topic: &Topic| scopes.iter().any(|scope| scope == topic.scope);
+    TOPICS.into_iter().filter(|topic| granted(topic) && (topic.appli == PROFILE || read(topic))).collect()
+}
+
+/// Subscribes to those of `topics` that are missing.
+///
+/// # Errors
+/// The first refusal, but for topics that push works without, and for those that this patient or plan does not allow:
+/// the nightly run brings what they would have told of.
 pub(super) async fn subscribe(
     caller: &Caller<'_>,
     callback: &Url,
-    leaving: bool,
+    topics: &[Topic],
 ) -> Result<Subscriptions, ProviderError> {
     let have = listed(caller, callback).await?;
-    let mut subscriptions = Subscriptions { kept: 0, made: 0 };
-    for appli in METRICS.into_iter().chain(leaving.then_some(PROFILE)) {
+    let mut subscriptions = Subscriptions { kept: 0, made: 0, refused: 0 };
+    for topic in topics {
+        let appli = topic.appli;
         if have.contains(&appli) {
             subscriptions.kept += 1;
             continue;
@@ -60,8 +105,12 @@ pub(super) async fn subscribe(
         let form = [("action", "subscribe"), ("callbackurl", callback.as_str()), ("appli", number.as_str())];
         match caller.post("notify", &form, &call).await.and_then(|answer| answer.success(&call).map(|_| ())) {
             Ok(()) => subscriptions.made += 1,
-            Err(error) if appli == PROFILE && error.remedy() == Remedy::Permanent => {
-                tracing::info!(%error, "no notification when the patient leaves; the next refused call will tell");
+            Err(error)
+                if matches!(error, ProviderError::NotGranted { .. })
+                    || (topic.optional && error.remedy() == Remedy::Permanent) =>
+            {
+                tracing::info!(%error, "no notifications of this; the nightly run looks for it");
+                subscriptions.refused += 1;
             }
             Err(error) => return Err(error),
         }
@@ -93,19 +142,19 @@ pub(super) fn read(body: &[u8], now: Instant) -> Result<Notified, ProviderError>
         field("userid").ok_or_else(|| malformed("us with a notification", "it has no userid".into()))?;
     let appli: Option<i64> = field("appli").and_then(|v| v.parse().ok());
     let left = matches!(field("action"), Some("delete" | "unlink"));
-    let what = match appli {
-        Some(n) if METRICS.contains(&n) => {
-            #[expect(clippy::expect_used, reason = "a constant of the right shape")]
-            let record: Record = GETMEAS.parse().expect("a record's name");
+    let news = TOPICS.iter().find(|topic| Some(topic.appli) == appli && !topic.records.is_empty());
+    let what = match (appli, news) {
+        (_, Some(topic)) => {
             let seconds = |name| field(name).and_then(|v| v.parse::<i64>().ok());
             let date = field("date").and_then(|v| v.parse::<Date>().ok());
             let claimed = claimed(seconds("startdate"), seconds("enddate"), date, now.as_second());
-            Notification::Changed { records: vec![record], window: clamped(claimed, now) }
+            let records = topic.records.iter().map(|name| record(name)).collect();
+            Notification::Changed { records, window: clamped(claimed, now) }
         }
-        Some(PROFILE) if left => Notification::Revoked,
-        Some(n) if OTHERS.contains(&n) => Notification::Irrelevant { topic: format!("appli-{n}") },
-        Some(_) => Notification::Irrelevant { topic: "appli-other".into() },
-        None => Notification::Irrelevant { topic: "appli-none".into() },
+        (Some(PROFILE), None) if left => Notification::Revoked,
+        (Some(n), None) if OTHERS.contains(&n) => Notification::Irrelevant { topic: format!("appli-{n}") },
+        (Some(_), None) => Notification::Irrelevant { topic: "appli-other".into() },
+        (None, None) => Notification::Irrelevant { topic: "appli-none".into() },
     };
     Ok(Notified { account: Account::new(account.to_owned()), what })
 }
@@ -116,9 +165,9 @@ fn claimed(start: Option<i64>, end: Option<i64>, date: Option<Date>, now: i64) -
         (Some(start), Some(end), _) => (start, end),
         (Some(start), None, _) => (start, now),
         (None, Some(end), _) => (end.saturating_sub(DAY), end),
-        // A day of the patient's calendar, wherever on Earth that is: from 14 hours before UTC's to 12 after.
+        // A day of the patient's calendar, wherever on Earth that is: UTC's, and one day more on both sides.
         (None, None, Some(date)) => match TimeZone::UTC.to_timestamp(date.at(0, 0, 0, 0)) {
-            Ok(midnight) => (midnight.as_second() - 14 * 3600, midnight.as_second() + DAY + 12 * 3600),
+            Ok(midnight) => (midnight.as_second() - DAY, midnight.as_second() + 2 * DAY),
             Err(_) => (now - DAY, now),
         },
         (None, None, None) => (now - DAY, now),
@@ -152,21 +201,60 @@ mod tests {
         read(body.as_bytes(), Instant::from_second(NOW).unwrap()).unwrap()
     }
 
-    /// The window as seconds before now.
-    fn window(body: &str) -> (i64, i64) {
+    fn changed(body: &str) -> (Vec<String>, Interval) {
         match said(body).what {
             Notification::Changed { records, window } => {
-                assert_eq!(records, [GETMEAS.parse::<Record>().unwrap()]);
-                (NOW - window.start.as_second(), NOW - window.end.as_second())
+                (records.iter().map(Record::to_string).collect(), window)
             }
             other => panic!("{other:?}"),
         }
     }
 
+    /// The window as seconds before now.
+    fn window(body: &str) -> (i64, i64) {
+        let (_, window) = changed(body);
+        (NOW - window.start.as_second(), NOW - window.end.as_second())
+    }
+
+    #[test]
+    fn a_topic_names_the_records_that_may_have_news() {
+        let expected: [(i64, &[&str]); 8] = [
+            (1, &["getmeas"]),
+            (2, &["getmeas"]),
+            (4, &["getmeas"]),
+            (16, &["getactivity", "getworkouts", "getintradayactivity"]),
+            (44, &["sleep-getsummary", "sleep-get"]),
+            (54, &["heart-list", "heart-get"]),
+            (62, &["getintradayactivity", "sleep-get"]),
+            (63, &["getmeas"]),
+        ];
+        for (appli, records) in expected {
+            let body = format!("userid=1&appli={appli}&startdate={}&enddate={}", NOW - 90, NOW - 80);
+            assert_eq!(changed(&body).0, records, "{appli}");
+            assert_eq!(window(&body), (150, 20), "{appli}");
+        }
+    }
+
+    #[test]
+    fn only_topics_of_what_is_read_and_granted_are_needed() {
+        let names = |records: &[&str], scopes: &[&str]| -> Vec<i64> {
+            let records: Vec<Record> = records.iter().map(|r| r.parse().unwrap()).collect();
+            let scopes: Vec<String> = scopes.iter().map(|s| (*s).to_owned()).collect();
+            needed(&records, &scopes).iter().map(|t| t.appli).collect()
+        };
+        let all = [INFO, METRICS, ACTIVITY];
+        assert_eq!(names(super::super::RECORDS, &all), [1, 2, 4, 16, 44, 46, 54, 62, 63]);
+        assert_eq!(names(&["getmeas"], &all), [1, 2, 4, 46, 63]);
+        assert_eq!(names(&["getworkouts", "sleep-get"], &all), [16, 44, 46, 62]);
+        assert_eq!(names(&["getworkouts", "sleep-get"], &[ACTIVITY]), [16, 44]);
+        assert_eq!(names(&["heart-get"], &[METRICS]), [54]);
+        assert_eq!(names(&[], &[METRICS, ACTIVITY]), [0_i64; 0]);
+    }
+
     #[test]
     fn a_window_is_widened_and_clamped() {
         let at = |before: i64| NOW - before;
-        for appli in METRICS {
+        for appli in [1, 2, 4] {
             let body = format!("userid=12345&appli={appli}&startdate={}&enddate={}", at(5000), at(4000));
             assert_eq!(window(&body), (5060, 3940));
         }
@@ -201,11 +289,14 @@ mod tests {
     }
 
     #[test]
-    fn a_date_is_that_day_anywhere_on_earth() {
-        let body = "userid=1&appli=1&date=2026-09-01";
-        let Notification::Changed { window, .. } = said(body).what else { panic!("changed") };
-        assert_eq!(window.start.to_string(), "2026-08-31T09:59:00Z");
-        assert_eq!(window.end.to_string(), "2026-09-02T12:01:00Z");
+    fn a_date_is_that_day_and_one_more_on_both_sides() {
+        let (_, window) = changed("userid=1&appli=16&date=2026-09-01");
+        assert_eq!(window.start.to_string(), "2026-08-30T23:59:00Z");
+        assert_eq!(window.end.to_string(), "2026-09-03T00:01:00Z");
+        // Today, of which nothing is known yet beyond now.
+        let (_, window) = changed("userid=1&appli=16&date=2026-09-21");
+        assert_eq!(window.start.to_string(), "2026-09-19T23:59:00Z");
+        assert_eq!(window.end.as_second(), NOW + MARGIN);
     }
 
     #[test]
@@ -216,10 +307,8 @@ mod tests {
         let topics = [
             ("appli=46&action=update", "appli-46"),
             ("appli=46", "appli-46"),
-            ("appli=16&date=2026-10-03", "appli-16"),
-            ("appli=44&startdate=1&enddate=2", "appli-44"),
             ("appli=51&deviceid=abc&startdate=1759741200", "appli-51"),
-            ("appli=54", "appli-54"),
+            ("appli=55", "appli-55"),
             ("appli=987654", "appli-other"),
             ("appli=one", "appli-none"),
             ("action=delete", "appli-none"),

@@ -23,6 +23,9 @@ const PAUSE: Duration = Duration::from_secs(60);
 /// A Retry-After beyond this is not believed.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60 * 60);
 
+/// A feature that the app's plan does not include; also said of single data fields.
+pub(super) const NOT_IN_PLAN: i64 = 2555;
+
 const INVALID: &[RangeInclusive<i64>] = &[
     201..=213,
     216..=218,
@@ -77,7 +80,7 @@ pub(super) fn classify(status: i64, endpoint: Endpoint) -> (Remedy, &'static str
             "the callback address is refused: it has to be public HTTPS with a host name, at most 255 characters, \
              registered for the app, and answer HEAD with exactly 200",
         ),
-        (214 | 277 | 2553 | 2555, _) => (
+        (214 | 277 | 2553 | NOT_IN_PLAN, _) => (
             Remedy::Permanent,
             "not authorized for this: the patient has not granted the scope, or the app's plan does not include it",
         ),
@@ -94,12 +97,13 @@ pub(super) fn classify(status: i64, endpoint: Endpoint) -> (Remedy, &'static str
 /// The error for an envelope that says no.
 pub(super) fn refused(call: &str, status: i64, endpoint: Endpoint) -> ProviderError {
     let (remedy, meaning) = classify(status, endpoint);
-    ProviderError::Refused {
-        provider: KIND,
-        call: call.to_owned(),
-        status: format!("status {status}"),
-        meaning: meaning.to_owned(),
-        remedy,
+    let (call, meaning) = (call.to_owned(), meaning.to_owned());
+    let text = format!("status {status}");
+    match (status, endpoint) {
+        (214 | 277 | 2553 | NOT_IN_PLAN, Endpoint::Api) => {
+            ProviderError::NotGranted { provider: KIND, call, status: text, meaning }
+        }
+        _ => ProviderError::Refused { provider: KIND, call, status: text, meaning, remedy },
     }
 }
 

@@ -10,13 +10,25 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Fault, Kind, Measure, NewGroup, Person, Simulator, SimulatorError, Stats};
+use super::{
+    Day, Ecg, Fault, Kind, Measure, NewGroup, Night, Person, Sample, Seeded, Simulator, SimulatorError,
+    Stats, Workout,
+};
 
 /// All of it, as JSON, under `/_sandbox/withings`.
 pub(super) fn routes() -> Router<Simulator> {
     let routes = Router::new()
         .route("/persons", get(persons).post(add_person))
         .route("/persons/{person}/history", post(history))
+        .route("/persons/{person}/daily-history", post(daily_history))
+        .route("/persons/{person}/days", get(days).post(add_days))
+        .route("/persons/{person}/workouts", get(workouts).post(add_workouts))
+        .route("/persons/{person}/nights", get(nights).post(add_nights))
+        .route("/persons/{person}/samples", get(intraday).post(add_samples))
+        .route("/persons/{person}/ecgs", get(ecgs).post(add_ecgs))
+        .route("/persons/{person}/sleep", post(sleep))
+        .route("/persons/{person}/ecg", post(ecg))
+        .route("/persons/{person}/entitlement", post(entitle))
         .route("/persons/{person}/groups", post(add_groups))
         .route("/persons/{person}/weigh", post(weigh))
         .route("/persons/{person}/unlink", post(unlink))
@@ -77,6 +89,65 @@ fn month() -> u32 {
 async fn history(Shared(sim): Sim, Path(person): Path<u64>, Json(of): Json<History>) -> Reply<Value> {
     let groups = sim.seed_history(person, of.days, of.groups_per_day)?;
     Ok(Json(json!({ "groups": groups })))
+}
+
+#[derive(Deserialize)]
+struct DailyHistory {
+    #[serde(default = "month")]
+    days: u32,
+}
+
+async fn daily_history(
+    Shared(sim): Sim,
+    Path(person): Path<u64>,
+    Json(of): Json<DailyHistory>,
+) -> Reply<Seeded> {
+    sim.seed_daily(person, of.days).map(Json)
+}
+
+/// What a person has lived, and how to add to it: each takes and gives a list.
+macro_rules! lived {
+    ($($get:ident $add:ident $kind:ty, $name:literal;)+) => {
+        $(async fn $get(Shared(sim): Sim, Path(person): Path<u64>) -> Reply<Vec<$kind>> {
+            sim.$get(person).map(Json)
+        }
+
+        async fn $add(Shared(sim): Sim, Path(person): Path<u64>, Json(add): Json<Vec<$kind>>) -> Reply<Value> {
+            Ok(Json(json!({ $name: sim.$add(person, add)? })))
+        })+
+    };
+}
+
+lived! {
+    days add_days Day, "added";
+    workouts add_workouts Workout, "ids";
+    nights add_nights Night, "ids";
+    intraday add_samples Sample, "added";
+    ecgs add_ecgs Ecg, "signalids";
+}
+
+#[derive(Deserialize)]
+struct Sleep {
+    /// How long, until now.
+    minutes: i64,
+}
+
+async fn sleep(Shared(sim): Sim, Path(person): Path<u64>, Json(sleep): Json<Sleep>) -> Reply<Value> {
+    Ok(Json(json!({ "id": sim.sleep_until_now(person, sleep.minutes)? })))
+}
+
+async fn ecg(Shared(sim): Sim, Path(person): Path<u64>) -> Reply<Value> {
+    Ok(Json(json!({ "signalid": sim.ecg_now(person)? })))
+}
+
+#[derive(Deserialize)]
+struct Entitlement {
+    /// Whether the app's plan includes everything for this person.
+    everything: bool,
+}
+
+async fn entitle(Shared(sim): Sim, Path(person): Path<u64>, Json(to): Json<Entitlement>) -> Reply<Value> {
+    sim.entitle(person, to.everything).map(|()| done())
 }
 
 async fn add_groups(

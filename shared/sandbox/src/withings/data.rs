@@ -8,6 +8,7 @@ use ohx_domain::decimal::parse_json_number;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::life::{CUFF, GOOGLE_FIT, Life, MAT, WATCH};
 use super::{Simulator, SimulatorError};
 
 /// An invented person with a Withings account.
@@ -98,9 +99,26 @@ pub(super) struct Account {
     pub(super) person: Person,
     pub(super) devices: Vec<Device>,
     pub(super) groups: BTreeMap<i64, Group>,
+    pub(super) life: Life,
+}
+
+/// What the cloud calls a model where it names it beside what it measured.
+pub(super) fn model_name(modelid: i64) -> &'static str {
+    match modelid {
+        CUFF => "BPM Core",
+        MAT => "Aura Sensor V2",
+        WATCH => "ScanWatch",
+        GOOGLE_FIT => "GoogleFit tracker",
+        _ => "",
+    }
 }
 
 impl Account {
+    /// The id of the person's device of this model.
+    pub(super) fn device(&self, modelid: i64) -> Option<&str> {
+        self.devices.iter().find(|device| device.modelid == modelid).map(|device| device.deviceid.as_str())
+    }
+
     /// The scale that the person stands on: every other person has the old one that also tells the room temperature.
     pub(super) fn scale(&self) -> i64 {
         if self.person.id.is_multiple_of(2) { 18 } else { 4 }
@@ -113,7 +131,9 @@ fn devices(seed: u64, person: &Person) -> Vec<Device> {
         (scale.0, scale.1, "Scale", "high"),
         (45, "BPM Connect", "Blood Pressure Monitor", "medium"),
         (70, "Thermo", "Smart Connected Thermometer", "low"),
-        (93, "", "Activity Tracker", "unknown"),
+        (WATCH, "", "Activity Tracker", "unknown"),
+        (MAT, "Aura Sensor V2", "Sleep Monitor", "high"),
+        (CUFF, "BPM Core", "Blood Pressure Monitor", "medium"),
     ]
     .map(|(modelid, model, kind, battery)| {
         let digest = Sha256::digest(format!("{seed}/{}/{modelid}", person.id));
@@ -124,8 +144,8 @@ fn devices(seed: u64, person: &Person) -> Vec<Device> {
 }
 
 impl Simulator {
-    /// Adds a person, with a scale, a blood pressure monitor, a thermometer and a watch, and no readings yet.
-    /// A person with the same id keeps its readings and changes name and zone.
+    /// Adds a person, with a scale, two blood pressure monitors, a thermometer, a watch and a sleep mat, and no readings
+    /// yet. A person with the same id keeps its readings and changes name and zone.
     ///
     /// # Errors
     /// [`SimulatorError::UnknownZone`].
@@ -133,8 +153,9 @@ impl Simulator {
         jiff::tz::TimeZone::get(&person.timezone).map_err(|_| SimulatorError::UnknownZone)?;
         let devices = devices(self.0.config.seed, &person);
         let mut state = self.state();
-        let groups = state.persons.remove(&person.id).map(|account| account.groups).unwrap_or_default();
-        state.persons.insert(person.id, Account { person, devices, groups });
+        let known = state.persons.remove(&person.id);
+        let (groups, life) = known.map(|account| (account.groups, account.life)).unwrap_or_default();
+        state.persons.insert(person.id, Account { person, devices, groups, life });
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 /// A fault. Those with `calls` hit that many of the next API calls, one kind after the other in the order they were
-/// injected; the consent page and the control interface are never hit.
+/// injected, those for an action before all others; the consent page and the control interface are never hit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "fault", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Fault {
@@ -30,6 +30,15 @@ pub enum Fault {
     },
     /// Status 601 in the envelope.
     TooManyRequests {
+        /// How many calls.
+        calls: u32,
+    },
+    /// A status in the envelope, on calls of one action only, such as 2555 on `getsummary`.
+    RefuseAction {
+        /// The action.
+        action: String,
+        /// The status.
+        status: i64,
         /// How many calls.
         calls: u32,
     },
@@ -58,10 +67,13 @@ pub(super) enum Instead {
     Html(u16),
     Http(u16),
     TooMany,
+    Refused(i64),
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Faults {
+    /// By action: status and calls still to go.
+    refused: Vec<(String, i64, u32)>,
     instead: VecDeque<(Instead, u32)>,
     pub(super) latency: Duration,
     pub(super) truncate: u32,
@@ -79,6 +91,7 @@ impl Faults {
             Fault::HtmlErrorPage { status, calls } => self.instead.push_back((Instead::Html(status), calls)),
             Fault::HttpStatus { status, calls } => self.instead.push_back((Instead::Http(status), calls)),
             Fault::TooManyRequests { calls } => self.instead.push_back((Instead::TooMany, calls)),
+            Fault::RefuseAction { action, status, calls } => self.refused.push((action, status, calls)),
             Fault::DropReplyAfterRefresh => self.drop_refresh += 1,
             Fault::Latency { millis } => self.latency = Duration::from_millis(millis),
             Fault::LoseNotifications { count } => self.lose += count,
@@ -87,7 +100,12 @@ impl Faults {
     }
 
     /// What the next call gets instead of its answer, if anything.
-    pub(super) fn next_instead(&mut self) -> Option<Instead> {
+    pub(super) fn next_instead(&mut self, action: &str) -> Option<Instead> {
+        let refused = self.refused.iter_mut().find(|(refused, _, calls)| refused == action && *calls > 0);
+        if let Some((_, status, calls)) = refused {
+            *calls -= 1;
+            return Some(Instead::Refused(*status));
+        }
         while let Some((instead, calls)) = self.instead.front_mut() {
             if *calls > 0 {
                 *calls -= 1;

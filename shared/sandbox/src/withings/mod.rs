@@ -1,27 +1,36 @@
 //! A Withings that behaves as documented, oddities included.
 //!
-//! The consent page, the token endpoint, `getmeas`, `getdevice` and the notification service of the public API, as
-//! far as weight, body composition, blood pressure, heart rate, oxygen saturation and temperature need them. What it
-//! does where the documentation is silent is said where it does it.
+//! The consent page, the token endpoint, measurements, activity, sleep, ECG, devices and the notification service of
+//! the public API. What it does where the documentation is silent is said where it does it.
 //!
 //! ```text
 //! GET|POST /oauth2_user/authorize2      the consent page
 //! POST     /v2/oauth2                   requesttoken, revoke
 //! POST     /v2/signature                getnonce
 //! POST     /measure                     getmeas
+//! POST     /v2/measure                  getactivity, getworkouts, getintradayactivity
+//! POST     /v2/sleep                    getsummary, get
+//! POST     /v2/heart                    list, get
 //! POST     /v2/user                     getdevice
 //! POST     /notify                      subscribe, list, get, update, revoke
 //! *        /_sandbox/withings/...       the control interface
 //! ```
 
+mod activity;
 mod consent;
 mod control;
 mod data;
 mod faults;
+mod figures;
+mod heart;
 mod history;
+mod life;
 mod measure;
+mod night;
 mod notify;
 mod oauth;
+mod routine;
+mod sleep;
 mod truth;
 mod wire;
 
@@ -39,6 +48,9 @@ use tokio::sync::watch;
 
 pub use data::{Group, Measure, NewGroup, Person};
 pub use faults::Fault;
+pub use figures::{Figure, Figures};
+pub use life::{Day, Ecg, Night, Sample, Stage, Workout};
+pub use routine::Seeded;
 pub use truth::{Kind, Reading};
 
 /// What the simulated cloud knows about its one client, and how fast its time runs.
@@ -52,7 +64,7 @@ pub struct Config {
     pub client_secret: String,
     /// The redirect URLs that are registered for the client, compared as text. More can be registered later.
     pub redirect_uris: Vec<String>,
-    /// Groups on one page of `getmeas`. Withings: 200 to 300.
+    /// Records on one page. Withings: 200 to 300.
     pub page_size: usize,
     /// Calls a minute of the client, all its users together, before status 601. Free plan: 120.
     pub requests_per_minute: usize,
@@ -145,6 +157,8 @@ struct State {
     /// Whose a group is.
     owners: HashMap<i64, u64>,
     next_grpid: i64,
+    /// The last id of a workout, a night or a signal.
+    next_id: i64,
     tokens: oauth::Tokens,
     subscriptions: Vec<notify::Subscription>,
     faults: faults::Faults,
@@ -164,6 +178,7 @@ impl Simulator {
             persons: BTreeMap::new(),
             owners: HashMap::new(),
             next_grpid: 5_149_666_502,
+            next_id: 3_661_300_276,
             tokens: oauth::Tokens::default(),
             subscriptions: Vec::new(),
             faults: faults::Faults::default(),
@@ -183,6 +198,9 @@ impl Simulator {
             .route("/v2/signature", post(wire::api))
             .route("/v2/user", post(wire::api))
             .route("/measure", post(wire::api))
+            .route("/v2/measure", post(wire::api))
+            .route("/v2/sleep", post(wire::api))
+            .route("/v2/heart", post(wire::api))
             .route("/notify", post(wire::api))
             .merge(control::routes())
             .with_state(self.clone())

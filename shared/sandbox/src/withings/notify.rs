@@ -1,6 +1,6 @@
 //! Subscriptions, and the notifications that they bring.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use ohx_domain::Instant;
@@ -9,11 +9,12 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::faults::take;
+use super::life::News;
 use super::wire::{Answer, Call, Refusal};
 use super::{NewGroup, Simulator, SimulatorError, State};
 
 /// The topics that can be subscribed, and the scope each needs.
-const TOPICS: [(i64, &str); 12] = [
+const TOPICS: [(i64, &str); 15] = [
     (1, "user.metrics"),
     (2, "user.metrics"),
     (4, "user.metrics"),
@@ -25,9 +26,13 @@ const TOPICS: [(i64, &str); 12] = [
     (52, "user.sleepevents"),
     (54, "user.metrics"),
     (55, "user.metrics"),
+    (58, "user.metrics"),
+    (61, "user.metrics"),
     (62, "user.metrics"),
+    (63, "user.metrics"),
 ];
 const PROFILE: i64 = 46;
+const ACTIVITY: i64 = 16;
 /// After this much failure a subscription is cancelled (the newer guide).
 const CANCEL_AFTER: Duration = Duration::from_secs(20 * 86_400);
 
@@ -284,6 +289,27 @@ impl State {
         self.to_subscribers(person, &topics.collect())
     }
 
+    /// What to send about a person's days and nights: one notification a day, and one a topic over all its windows.
+    pub(super) fn told(&self, person: u64, news: &[News]) -> Vec<Delivery> {
+        let mut dates = BTreeSet::new();
+        let mut windows: BTreeMap<i64, (i64, i64)> = BTreeMap::new();
+        for told in news {
+            match told {
+                News::Day(date) => drop(dates.insert(*date)),
+                News::Window(topic, (from, to)) => {
+                    let window = windows.entry(*topic).or_insert((*from, *to));
+                    *window = (window.0.min(*from), window.1.max(*to));
+                }
+            }
+        }
+        let days =
+            dates.into_iter().map(|date| BTreeMap::from([(ACTIVITY, vec![("date", date.to_string())])]));
+        let windows = windows.into_iter().map(|(topic, (from, to))| {
+            BTreeMap::from([(topic, vec![("startdate", from.to_string()), ("enddate", to.to_string())])])
+        });
+        days.chain(windows).flat_map(|topics| self.to_subscribers(person, &topics)).collect()
+    }
+
     fn to_subscribers(
         &self,
         person: u64,
@@ -304,6 +330,7 @@ fn topic_of(meastype: i64) -> i64 {
     match meastype {
         12 | 71 | 73 => 2,
         9 | 10 | 11 | 54 | 130 | 135..=139 => 4,
+        147 | 148 | 151 | 204 | 205 | 248 | 249 | 251 => 63,
         _ => 1,
     }
 }

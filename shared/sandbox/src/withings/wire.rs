@@ -6,10 +6,11 @@ use axum::body::Bytes;
 use axum::extract::State as Shared;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{Html, IntoResponse, Response};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::faults::Instead;
-use super::{Simulator, State, measure, notify, oauth};
+use super::{Simulator, State, activity, heart, measure, notify, oauth, sleep};
 use crate::drop_reply::drop_reply;
 
 /// One API call: the parameters of its body and its query string, and its bearer token.
@@ -64,6 +65,14 @@ pub(super) enum Answer {
     Dropped,
 }
 
+impl Answer {
+    /// The envelope around a body that is written as it is, to the last digit.
+    pub(super) fn json(body: &impl Serialize) -> Result<Self, Refusal> {
+        let body = serde_json::to_string(body).map_err(|_| Refusal::INVALID)?;
+        Ok(Self::Text(format!(r#"{{"status":0,"body":{body}}}"#)))
+    }
+}
+
 /// All of the API: every path and action.
 pub(super) async fn api(
     Shared(sim): Shared<Simulator>,
@@ -81,7 +90,7 @@ pub(super) async fn api(
     let instead = {
         let mut state = sim.state();
         state.count(path, action);
-        state.faults.next_instead()
+        state.faults.next_instead(action)
     };
     let result = match instead {
         Some(Instead::Http(status)) => return http_status(status).into_response(),
@@ -91,12 +100,16 @@ pub(super) async fn api(
             return (http_status(status), Html(page)).into_response();
         }
         Some(Instead::TooMany) => Err(Refusal::TOO_MANY),
+        Some(Instead::Refused(status)) => Err(Refusal(status, "Refused")),
         None if !sim.within_quota() => Err(Refusal::TOO_MANY),
         None => match path {
             "/v2/oauth2" => oauth::tokens(&sim, action, &call),
             "/v2/signature" => oauth::signature(&sim, action, &call),
             "/v2/user" => measure::user(&sim, action, &call),
             "/measure" => measure::measure(&sim, action, &call),
+            "/v2/measure" => activity::measure(&sim, action, &call),
+            "/v2/sleep" => sleep::sleep(&sim, action, &call),
+            "/v2/heart" => heart::heart(&sim, action, &call),
             _ => notify::notify(&sim, action, &call).await,
         },
     };
@@ -134,11 +147,15 @@ fn http_status(status: u16) -> StatusCode {
 
 impl State {
     fn count(&mut self, path: &str, action: &str) {
-        const ACTIONS: [&str; 9] = [
+        const ACTIONS: [&str; 13] = [
             "requesttoken",
             "revoke",
             "getnonce",
             "getmeas",
+            "getactivity",
+            "getworkouts",
+            "getintradayactivity",
+            "getsummary",
             "getdevice",
             "subscribe",
             "list",

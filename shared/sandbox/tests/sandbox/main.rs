@@ -3,7 +3,9 @@
 
 mod fhir_bundle;
 mod fhir_rest;
+mod withings_adapter;
 mod withings_control;
+mod withings_life;
 mod withings_measure;
 mod withings_notify;
 mod withings_oauth;

@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use super::World;
+use super::{ANNA, World};
 use ohx_sandbox::withings::SimulatorError;
 
 #[tokio::test]
@@ -74,4 +74,41 @@ async fn every_refusal_says_why_and_names_nobody() {
     assert_eq!(world.sim.weigh_now(1000, "1e99"), Err(SimulatorError::BadWeight));
     assert!(!SimulatorError::UnknownPerson.to_string().contains('7'));
     assert_eq!(format!("{:?}", world.sim), "Simulator { .. }");
+}
+
+#[tokio::test]
+async fn everything_can_be_added_from_outside() {
+    let world = World::new().await;
+    let url = |path: &str| format!("{}/_sandbox/withings/persons/{path}", world.base);
+    let post = async |path: &str, body: Value| -> Value {
+        let reply = world.http.post(url(path)).json(&body).send().await.unwrap();
+        assert_eq!(reply.status(), 200, "{path}: {:?}", reply.text().await);
+        json!(null)
+    };
+    let count = async |path: &str| -> usize {
+        let listed: Value = world.http.get(url(path)).send().await.unwrap().json().await.unwrap();
+        listed.as_array().unwrap().len()
+    };
+    let day = json!([{ "date": "2026-10-03", "timezone": "Europe/Vienna", "modelid": 93, "data": { "steps": 12, "distance": 15.20 } }]);
+    post("1000/days", day).await;
+    assert_eq!(world.sim.days(ANNA).unwrap()[0].data["distance"].as_str(), "15.2", "as the body had it");
+    let workout = json!([{ "category": 1, "timezone": "Europe/Vienna", "model": 93, "startdate": 1000, "enddate": 2000, "data": {} }]);
+    post("1000/workouts", workout).await;
+    let night = json!([{ "timezone": "Europe/Vienna", "modelid": 63, "startdate": 1000, "enddate": 2000, "data": {},
+        "stages": [{ "startdate": 1000, "enddate": 2000, "state": 1, "series": { "hr": [[1000, 60]] } }] }]);
+    post("1000/nights", night).await;
+    post("1000/samples", json!([{ "at": 5, "modelid": 93, "data": { "heart_rate": 63 } }])).await;
+    post("1000/ecgs", json!([{ "timestamp": 5, "modelid": 93, "heart_rate": 60, "signal": [1, 2] }])).await;
+    post("1000/sleep", json!({ "minutes": 400 })).await;
+    post("1000/ecg", json!({})).await;
+    for (path, expected) in [("days", 1), ("workouts", 1), ("nights", 2), ("samples", 1), ("ecgs", 2)] {
+        assert_eq!(count(&format!("1000/{path}")).await, expected, "{path}");
+    }
+    let written = world.http.get(url("1000/days")).send().await.unwrap().text().await.unwrap();
+    assert!(written.contains(r#""distance":15.2"#), "{written}");
+    post("1001/daily-history", json!({ "days": 10 })).await;
+    assert!(count("1001/nights").await > 5);
+    post("1000/entitlement", json!({ "everything": false })).await;
+    let unknown = world.http.post(url("7/days")).json(&json!([])).send().await.unwrap();
+    assert_eq!(unknown.status(), 404);
 }

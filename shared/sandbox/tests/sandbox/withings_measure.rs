@@ -125,7 +125,7 @@ async fn the_wire_has_the_documented_shape_and_its_variations() {
 
     let devices = world.call("/v2/user", Some(&token), &[("action", "getdevice")]).await;
     let devices = devices["body"]["devices"].as_array().unwrap();
-    assert_eq!(devices.len(), 4);
+    assert_eq!(devices.len(), 6);
     assert!(
         devices.iter().any(|device| device["deviceid"] == json!(scale) && device["model"] == "Body Comp")
     );

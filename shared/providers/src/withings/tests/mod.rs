@@ -1,6 +1,7 @@
 //! The adapter against a server on loopback that answers as recorded, oddities included.
 
 mod pages;
+mod records;
 mod subscriptions;
 mod tokens;
 
@@ -12,7 +13,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::IntoResponse as _;
-use ohx_domain::{Interval, ProviderApp};
+use ohx_domain::Interval;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use url::form_urlencoded;
 
@@ -104,6 +105,7 @@ fn app_at(bases: &[(&str, &str)]) -> App {
                 .map(|(name, url)| ((*name).to_owned(), Url::parse(url).unwrap()))
                 .collect(),
             scopes: Vec::new(),
+            records: Vec::new(),
             requests_per_minute: None,
         },
         secret: SECRET.into(),
@@ -145,7 +147,7 @@ fn the_patient_is_sent_to_the_consent_page() {
         ("response_type", "code"),
         ("client_id", "abc123"),
         ("state", "st/ate"),
-        ("scope", "user.info,user.metrics"),
+        ("scope", "user.info,user.metrics,user.activity"),
         ("redirect_uri", redirect().as_str()),
     ]);
     assert_eq!(url.query_pairs().into_owned().collect::<BTreeMap<_, _>>(), expected);
@@ -205,21 +207,4 @@ async fn silence_is_an_error_without_an_address() {
         assert_eq!(error.remedy(), Remedy::Retry { after: None });
         discreet(&error);
     }
-}
-
-#[tokio::test]
-async fn records_depend_on_what_was_granted() {
-    let scopes = |all: &[&str]| all.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>();
-    let names = |all: &[&str]| {
-        adapter().records(&scopes(all)).iter().map(|s| s.record.to_string()).collect::<Vec<_>>()
-    };
-    assert_eq!(names(&[]), ["getmeas"]);
-    assert_eq!(names(&["user.info", "user.metrics"]), ["getmeas"]);
-    assert!(names(&["user.info", "user.activity"]).is_empty());
-
-    let server = Server::new([]).await;
-    let unknown =
-        adapter().fetch(&app(&server), &TOKEN.into(), &"getsleep".parse().unwrap(), &window(), None).await;
-    assert!(matches!(unknown, Err(ProviderError::Configuration { .. })));
-    assert!(server.seen().is_empty());
 }

@@ -7,7 +7,9 @@ fn callback() -> Url {
 }
 
 async fn subscribed(server: &Server) -> Result<Subscriptions, ProviderError> {
-    adapter().subscribe(&app(server), &TOKEN.into(), &callback()).await
+    let mut app = app(server);
+    app.config.records = vec![GETMEAS.parse().unwrap()];
+    adapter().subscribe(&app, &[], &TOKEN.into(), &callback()).await
 }
 
 const DONE: &str = r#"{"status":0,"body":{}}"#;
@@ -19,11 +21,12 @@ async fn what_is_not_subscribed_yet_is() {
             {{"appli":1,"callbackurl":"{0}","expires":2147483647,"comment":""}},
             {{"appli":"46","callbackurl":"{0}","expires":"2147483647","comment":null}},
             {{"appli":2,"callbackurl":"https://elsewhere.example/"}},
+            {{"appli":63,"callbackurl":"{0}"}},
             {{"appli":4,"callbackurl":null}}]}}}}"#,
         callback()
     );
     let server = Server::new([ok(list), ok(DONE), ok(r#"{"status":0}"#)]).await;
-    assert_eq!(subscribed(&server).await.unwrap(), Subscriptions { kept: 2, made: 2 });
+    assert_eq!(subscribed(&server).await.unwrap(), Subscriptions { kept: 3, made: 2, refused: 0 });
     let seen = server.seen();
     assert!(
         seen.iter().all(|s| s.uri == "/notify" && s.authorization.as_deref() == Some("Bearer acc3ssT0ken"))
@@ -42,8 +45,9 @@ async fn a_list_of_nothing_comes_in_many_shapes() {
     for list in
         [r#"{"status":0,"body":{"profiles":[]}}"#, r#"{"status":0,"body":[]}"#, r#"{"status":0}"#, DONE]
     {
-        let server = Server::new([ok(list), ok(DONE), ok(DONE), ok(DONE), ok(DONE)]).await;
-        assert_eq!(subscribed(&server).await.unwrap(), Subscriptions { kept: 0, made: 4 }, "{list}");
+        let server = Server::new([ok(list), ok(DONE), ok(DONE), ok(DONE), ok(DONE), ok(DONE)]).await;
+        let made = Subscriptions { kept: 0, made: 5, refused: 0 };
+        assert_eq!(subscribed(&server).await.unwrap(), made, "{list}");
     }
 }
 
@@ -61,18 +65,55 @@ async fn a_refused_callback_is_explained() {
     }
 }
 
-#[tokio::test]
-async fn the_notification_of_leaving_is_a_convenience() {
-    // Refused for good: the others are in force.
-    let server = Server::new([ok(DONE), ok(DONE), ok(DONE), ok(DONE), ok(r#"{"status":277}"#)]).await;
-    assert_eq!(subscribed(&server).await.unwrap(), Subscriptions { kept: 0, made: 3 });
-    // An outage is told.
-    let server = Server::new([ok(DONE), ok(DONE), ok(DONE), ok(DONE), ok(r#"{"status":522}"#)]).await;
-    assert!(subscribed(&server).await.is_err());
-    // Not asked for where the app does not ask for the scope.
-    let server = Server::new([ok(DONE), ok(DONE), ok(DONE), ok(DONE)]).await;
+/// What each subscription of a server is answered, after the list of none.
+async fn answered(
+    statuses: &[(&str, i64)],
+    records: &[&str],
+) -> (Result<Subscriptions, ProviderError>, Vec<String>) {
+    let replies = statuses.iter().map(|(_, status)| ok(format!(r#"{{"status":{status}}}"#)));
+    let server = Server::new(std::iter::once(ok(DONE)).chain(replies)).await;
     let mut app = app(&server);
-    app.config.scopes = vec![METRICS.into()];
-    let made = adapter().subscribe(&app, &TOKEN.into(), &callback()).await.unwrap();
-    assert_eq!(made, Subscriptions { kept: 0, made: 3 });
+    app.config.records = records.iter().map(|r| r.parse().unwrap()).collect();
+    let result = adapter().subscribe(&app, &[], &TOKEN.into(), &callback()).await;
+    let asked = server.seen().iter().skip(1).map(|s| s.form["appli"].clone()).collect();
+    (result, asked)
+}
+
+#[tokio::test]
+async fn what_push_works_without_may_be_refused() {
+    // For good: the others are in force.
+    let refused =
+        [("1", 0), ("2", 0), ("4", 0), ("16", 0), ("44", 0), ("46", 277), ("54", 283), ("63", 2554)];
+    let (result, asked) = answered(&refused, &[]).await;
+    assert_eq!(result.unwrap(), Subscriptions { kept: 0, made: 5, refused: 3 });
+    assert_eq!(asked, refused.map(|(appli, _)| appli));
+    // What the patient or the plan does not allow holds up nothing else, whatever it is.
+    let (result, _) =
+        answered(&[("1", 277), ("2", 214), ("4", 2553), ("46", 0), ("63", 2555)], &["getmeas"]).await;
+    assert_eq!(result.unwrap(), Subscriptions { kept: 0, made: 1, refused: 4 });
+    // An outage is told, and so is a refused address.
+    for status in [522, 293] {
+        let (result, asked) = answered(&[("1", 0), ("2", 0), ("4", status)], &["getmeas"]).await;
+        assert!(result.is_err(), "{status}");
+        assert_eq!(asked, ["1", "2", "4"]);
+    }
+    let (result, _) = answered(&[("1", 0), ("2", 0), ("4", 0), ("46", 522)], &["getmeas"]).await;
+    assert!(result.is_err());
+}
+
+#[tokio::test]
+async fn topics_follow_the_scopes_and_the_records() {
+    let asked = async |scopes: &[&str], granted: &[&str], records: &[&str]| -> Vec<String> {
+        let server = Server::new(std::iter::repeat_n(ok(DONE), 10)).await;
+        let mut app = app(&server);
+        app.config.scopes = scopes.iter().map(|s| (*s).to_owned()).collect();
+        app.config.records = records.iter().map(|r| r.parse().unwrap()).collect();
+        let granted: Vec<String> = granted.iter().map(|s| (*s).to_owned()).collect();
+        adapter().subscribe(&app, &granted, &TOKEN.into(), &callback()).await.unwrap();
+        server.seen().iter().skip(1).map(|s| s.form["appli"].clone()).collect()
+    };
+    assert_eq!(asked(&[], &[], &[]).await, ["1", "2", "4", "16", "44", "46", "54", "63"]);
+    assert_eq!(asked(&[METRICS], &[], &[]).await, ["1", "2", "4", "54", "63"], "not asked for");
+    assert_eq!(asked(&[], &[ACTIVITY], &[]).await, ["16", "44"], "not granted");
+    assert_eq!(asked(&[], &[], &["sleep-get"]).await, ["44", "46", "62"], "not read");
 }
