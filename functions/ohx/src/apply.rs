@@ -1,7 +1,9 @@
 //! `ohx apply -f FILE`: configuration as a file, for people who keep it in Git.
 
+mod mappings;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
@@ -14,10 +16,13 @@ use ohx_store::SharedStore;
 use serde::Deserialize;
 use url::Url;
 
-/// Puts provider apps and EHR endpoints into the database. Applying a file twice changes nothing.
+use self::mappings::{AppliedActivation, AppliedMapping, Plan};
+
+/// Puts provider apps, EHR endpoints and mapping documents into the database, and says which version is active for whom.
+/// Applying a file twice changes nothing.
 #[derive(Args)]
 pub(crate) struct Apply {
-    /// The YAML file; see docs/configuration.md
+    /// The YAML file; see docs/operate.md
     #[arg(short, long, value_name = "FILE")]
     file: PathBuf,
 }
@@ -67,19 +72,43 @@ pub(crate) struct Configuration {
     providers: Vec<AppliedProvider>,
     #[serde(default)]
     ehrs: Vec<AppliedEhr>,
+    #[serde(default)]
+    mappings: Vec<AppliedMapping>,
+    #[serde(default)]
+    activations: Vec<AppliedActivation>,
+    /// Where the files that it names are.
+    #[serde(skip)]
+    folder: PathBuf,
+}
+
+/// What was applied.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Applied {
+    providers: usize,
+    ehrs: usize,
+    /// Documents that were not saved before.
+    saved: usize,
+    /// Pointers that were moved.
+    activated: usize,
 }
 
 impl Apply {
     pub(crate) async fn run(&self, settings: &Settings) -> anyhow::Result<()> {
         let file = self.file.display();
         let text = std::fs::read_to_string(&self.file).with_context(|| format!("{file} cannot be read"))?;
-        let configuration = read(&text).with_context(|| file.to_string())?;
+        let mut configuration = read(&text).with_context(|| file.to_string())?;
+        configuration.folder = self.file.parent().map(Path::to_owned).unwrap_or_default();
         let keyring = parts::keyring(settings)?;
         let store = parts::store(settings).await?;
         store.migrate().await?;
-        let (providers, ehrs) =
+        let Applied { providers, ehrs, saved, activated } =
             apply(&configuration, settings, &keyring, &store).await.with_context(|| file.to_string())?;
         println!("Applied {providers} provider app(s) and {ehrs} EHR endpoint(s) from {file}.");
+        if !configuration.mappings.is_empty() || !configuration.activations.is_empty() {
+            println!(
+                "Saved {saved} mapping document(s), and made {activated} activation(s), that were not there yet."
+            );
+        }
         Ok(())
     }
 }
@@ -105,7 +134,7 @@ pub(crate) async fn apply(
     settings: &Settings,
     keyring: &Keyring,
     store: &SharedStore,
-) -> anyhow::Result<(usize, usize)> {
+) -> anyhow::Result<Applied> {
     let now = SystemClock.now();
     let mut providers = Vec::new();
     for p in &configuration.providers {
@@ -119,6 +148,10 @@ pub(crate) async fn apply(
         let mut seen = BTreeSet::new();
         if let Some(twice) = p.records.iter().find(|record| !seen.insert(*record)) {
             bail!("{of}: records names {twice} twice");
+        }
+        let known = ohx_providers::record_names(&p.kind);
+        if let Some(unknown) = p.records.iter().find(|record| !known.contains(&record.as_str())) {
+            bail!("{of}: {} has no record {unknown}; it has {}", p.kind, known.join(", "));
         }
         let app = ProviderApp {
             name: p.name.clone(),
@@ -161,6 +194,9 @@ pub(crate) async fn apply(
             token.map(|t| keyring.seal(&["ehrs", e.name.as_str(), "secret"], t.as_bytes())).transpose()?;
         ehrs.push((endpoint, sealed));
     }
+    let names: Vec<EhrName> = ehrs.iter().map(|(endpoint, _)| endpoint.name.clone()).collect();
+    let Configuration { mappings, activations, folder, .. } = configuration;
+    let plan = Plan::new(mappings, activations, folder, &names, store).await?;
     for (app, sealed) in &providers {
         store.put_provider(app, sealed.as_deref(), now).await?;
     }
@@ -173,7 +209,8 @@ pub(crate) async fn apply(
         }
         store.put_ehr(endpoint, sealed.as_deref(), now).await?;
     }
-    Ok((providers.len(), ehrs.len()))
+    let (saved, activated) = plan.write(store, now).await?;
+    Ok(Applied { providers: providers.len(), ehrs: ehrs.len(), saved, activated })
 }
 
 #[cfg(test)]
@@ -190,6 +227,26 @@ mod tests {
         let names: Vec<_> = some.providers.iter().flat_map(|p| &p.records).map(Record::as_str).collect();
         assert_eq!(names, ["getmeas", "sleep-getsummary"]);
         assert!(read(&provider("")).unwrap().providers.iter().all(|p| p.records.is_empty()));
+    }
+
+    #[tokio::test]
+    async fn a_record_that_the_provider_does_not_have_is_refused_and_nothing_is_written() {
+        let store: SharedStore =
+            std::sync::Arc::new(ohx_store_sqlite::SqliteStore::open("sqlite::memory:").await.unwrap());
+        store.migrate().await.unwrap();
+        let keys = format!("k:{}", secrecy::ExposeSecret::expose_secret(&ohx_seal::generate_key()));
+        let keyring = Keyring::parse(&keys.into()).unwrap();
+        let applied = async |records: &str| {
+            let configuration = read(&provider(records)).unwrap();
+            apply(&configuration, &Settings::default(), &keyring, &store).await
+        };
+        let error = applied("    records: [getmeas, getmood]\n").await.unwrap_err().to_string();
+        for part in ["provider app withings", "getmood", "getmeas", "heart-get"] {
+            assert!(error.contains(part), "{part:?} in {error}");
+        }
+        assert!(store.providers().await.unwrap().is_empty());
+        let done = Applied { providers: 1, ehrs: 0, saved: 0, activated: 0 };
+        assert_eq!(applied("    records: [getmeas, heart-get]\n").await.unwrap(), done);
     }
 
     #[test]

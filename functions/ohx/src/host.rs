@@ -56,6 +56,7 @@ impl Host {
             }
         };
         let api_key = ohx_api::api_key(settings)?;
+        let refresh = ohx_transform::refresh(settings)?;
         let parts = Parts::with_bus(settings, bus).await?;
         parts.store.migrate().await?;
         let links = Links::new(parts);
@@ -66,7 +67,7 @@ impl Host {
         let inner = [
             (Function::Nightly, ohx_nightly::router(links.clone())),
             (Function::Fetch, ohx_fetch::router(links.clone())),
-            (Function::Transform, ohx_transform::router(links.clone())),
+            (Function::Transform, ohx_transform::router(links.clone(), refresh)),
             (Function::Publish, ohx_publish::router(links.clone())),
         ];
         let inner =

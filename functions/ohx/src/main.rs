@@ -37,7 +37,7 @@ enum Command {
     /// Checks, compares and prints mapping documents
     #[command(subcommand)]
     Mapping(mapping::Mapping),
-    /// Puts provider apps and EHR endpoints from a YAML file into the database
+    /// Puts provider apps, EHR endpoints and mappings from a YAML file into the database
     Apply(apply::Apply),
     /// Brings the database's schema up to date
     Migrate,

@@ -4,6 +4,7 @@
 //! a value that a correction may change.
 
 use std::fmt;
+use std::sync::LazyLock;
 
 use data_encoding::BASE32_NOPAD;
 use serde::{Deserialize, Serialize};
@@ -18,14 +19,15 @@ pub type Account = Sensitive<String>;
 pub(crate) fn digest(domain: &str, fields: &[&[u8]]) -> [u8; 32] {
     let mut hash = Sha256::new();
     for field in std::iter::once(domain.as_bytes()).chain(fields.iter().copied()) {
-        hash.update((field.len() as u64).to_be_bytes());
-        hash.update(field);
+        update(&mut hash, field);
     }
     hash.finalize().into()
 }
 
 fn base32(bytes: &[u8]) -> String {
-    BASE32_NOPAD.encode(bytes).to_ascii_lowercase()
+    let mut text = BASE32_NOPAD.encode(bytes);
+    text.make_ascii_lowercase();
+    text
 }
 
 /// Stands for one provider account of one patient in identifiers (128 bits, 26 characters of base32).
@@ -80,7 +82,46 @@ impl Identifier {
 ///
 /// The digest travels with the resource into the EHR (as a `meta.tag`), and is kept nowhere else.
 pub fn content_digest(fields: &[&[u8]]) -> String {
-    base32(&digest("ohx-content-v1", fields)[..16])
+    let mut digest = ContentDigest::new();
+    fields.iter().for_each(|field| digest.field(field));
+    digest.finish()
+}
+
+/// [`content_digest`], field by field.
+pub struct ContentDigest(Sha256);
+
+impl ContentDigest {
+    /// Of no field yet.
+    pub fn new() -> Self {
+        // The domain's own field is the same for all: hashed once, and copied.
+        static DOMAIN: LazyLock<Sha256> = LazyLock::new(|| {
+            let mut hash = Sha256::new();
+            update(&mut hash, b"ohx-content-v1");
+            hash
+        });
+        Self(DOMAIN.clone())
+    }
+
+    /// Adds a field.
+    pub fn field(&mut self, field: &[u8]) {
+        update(&mut self.0, field);
+    }
+
+    /// The digest.
+    pub fn finish(self) -> String {
+        base32(&self.0.finalize()[..16])
+    }
+}
+
+impl Default for ContentDigest {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn update(hash: &mut Sha256, field: &[u8]) {
+    hash.update((field.len() as u64).to_be_bytes());
+    hash.update(field);
 }
 
 #[cfg(test)]
@@ -115,6 +156,8 @@ mod tests {
     #[test]
     fn fields_do_not_run_into_each_other() {
         assert_ne!(content_digest(&[b"ab", b"c"]), content_digest(&[b"a", b"bc"]));
+        let whole = digest("ohx-content-v1", &[b"ab", b"c"]);
+        assert_eq!(content_digest(&[b"ab", b"c"]), base32(&whole[..16]), "field by field or at once");
     }
 
     #[test]

@@ -19,7 +19,7 @@ mod sensitive;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use config::{EhrAuth, EhrEndpoint, ProviderApp, WriteStrategy};
 pub use id::{EhrName, InvalidId, LinkId, PatientReference, ProviderName, Record, RequestId, RunId, SyncId};
-pub use identity::{Account, AccountPseudonym, Identifier, account_pseudonym, content_digest};
+pub use identity::{Account, AccountPseudonym, ContentDigest, Identifier, account_pseudonym, content_digest};
 pub use interval::{Interval, Intervals, ParseIntervalsError};
 pub use ledger::{Counts, Query, Request, RequestState, SyncReason};
 pub use link::{Link, LinkState, PushState};

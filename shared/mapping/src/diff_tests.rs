@@ -201,7 +201,7 @@ fn tree() -> impl Strategy<Value = Value> {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
             prop::collection::btree_map(prop_oneof![Just("code".to_owned()), "[xy]"], inner, 0..3)
-                .prop_map(|m| Value::from_iter(m)),
+                .prop_map(Value::from_iter),
         ]
     })
 }

@@ -42,6 +42,45 @@ pub(crate) struct Extract {
     pub(crate) manual: Option<Manual>,
     pub(crate) items: Option<ItemsPlan>,
     pub(crate) direct: Vec<Direct>,
+    pub(crate) wanted: Wanted,
+    pub(crate) timed: Vec<Timed>,
+}
+
+/// Which values of `direct` to look for, by the members that a record has: a sample has one of many.
+#[derive(Default)]
+pub(crate) struct Wanted {
+    /// Those that are null unless the record has a member of that name, by the name's length.
+    by_length: Vec<Vec<(Box<str>, usize)>>,
+    /// The others.
+    pub(crate) always: Vec<usize>,
+}
+
+impl Wanted {
+    pub(crate) fn of(direct: &[Direct]) -> Self {
+        let mut wanted = Self::default();
+        for (at, one) in direct.iter().enumerate() {
+            let (From::Number(expr) | From::Measured(expr, ..) | From::Code(expr) | From::Series(expr, _)) =
+                &one.from;
+            match expr.needs() {
+                Some(name) => {
+                    if wanted.by_length.len() <= name.len() {
+                        wanted.by_length.resize_with(name.len() + 1, Vec::new);
+                    }
+                    if let Some(place) = wanted.by_length.get_mut(name.len()) {
+                        place.push((name.into(), at));
+                    }
+                }
+                None => wanted.always.push(at),
+            }
+        }
+        wanted
+    }
+
+    /// The values that a member of this name may give.
+    pub(crate) fn by(&self, name: &str) -> impl Iterator<Item = usize> {
+        let known = self.by_length.get(name.len()).map(Vec::as_slice).unwrap_or_default();
+        known.iter().filter(move |(wanted, _)| **wanted == *name).map(|(_, at)| *at)
+    }
 }
 
 /// What of an element of `each` the records are.
@@ -159,8 +198,15 @@ pub(crate) enum From {
     Code(Expr),
     /// A list of numbers, and the time between two.
     Series(Expr, Expr),
-    /// An object, when each of its members was measured, and the number of each where it is not the value itself.
-    Timed(Expr, Expr, Option<Expr>),
+}
+
+/// Samples by time: an object, when each of its members was measured, and the number of each where it is not the
+/// member's value itself.
+pub(crate) struct Timed {
+    pub(crate) to: Use,
+    pub(crate) members: Expr,
+    pub(crate) time: Expr,
+    pub(crate) number: Option<Expr>,
 }
 
 /// A kind of reading, with the JSON text of its Observation prepared.

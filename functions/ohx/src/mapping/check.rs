@@ -48,7 +48,9 @@ impl Check {
 fn check(file: &str) -> Result<(String, Vec<String>), String> {
     let text = read(file).map_err(|e| format!("{e:#}"))?;
     let mapping = Mapping::parse(&text).map_err(|e| placed(file, &e))?;
-    mapping.check_examples().map_err(|e| format!("{file}: example {:?} does not hold: {}", e.example, e.what))?;
+    mapping
+        .check_examples()
+        .map_err(|e| format!("{file}: example {:?} does not hold: {}", e.example, e.what))?;
     let (name, version) = (mapping.name(), mapping.version());
     let (kinds, examples) = (mapping.kinds().count(), mapping.examples().count());
     let plural = |n: usize| if n == 1 { "" } else { "s" };

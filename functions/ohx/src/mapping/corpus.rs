@@ -32,7 +32,8 @@ impl Corpus {
             match corpus.folder(&next, &mut folders, &mut seen) {
                 Ok(()) => {}
                 Err(error) if next == folder => {
-                    return Err(error).with_context(|| format!("the corpus {} cannot be read", folder.display()));
+                    return Err(error)
+                        .with_context(|| format!("the corpus {} cannot be read", folder.display()));
                 }
                 Err(error) => corpus.closed.push(format!("{}: {error}", next.display())),
             }

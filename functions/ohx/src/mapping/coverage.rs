@@ -67,9 +67,9 @@ impl Coverage {
         let unmatched = rows(&mut survey.unmatched());
         writeln!(out, "\nMatched no rule: {}", total(survey.unmatched()))?;
         write!(out, "{}", section(&["reason", "times"], &unmatched))?;
-        let is_matched = |(reason, _): &(&str, u64)| !survey.unmatched().any(|(other, _)| other == *reason);
-        let refused = rows(&mut survey.left_out().filter(is_matched));
-        writeln!(out, "\nLeft out by a rule: {}", total(survey.left_out().filter(is_matched)))?;
+        let is_other = |(reason, _): &(&str, u64)| !survey.unmatched().any(|(other, _)| other == *reason);
+        let refused = rows(&mut survey.left_out().filter(is_other));
+        writeln!(out, "\nLeft out for other reasons: {}", total(survey.left_out().filter(is_other)))?;
         write!(out, "{}", section(&["reason", "times"], &refused))?;
         Ok(ExitCode::SUCCESS)
     }

@@ -170,7 +170,9 @@ impl Totals {
             text.push_str(&table(&["left out", "less often in B", "more often in B"], &left_out));
         }
         if self.kinds.values().any(|counts| counts[2] > 0) {
-            text.push_str("\nWhere the identity changes, the EHR gets the readings once more, beside the old ones.\n");
+            text.push_str(
+                "\nWhere the identity changes, the EHR gets the readings once more, beside the old ones.\n",
+            );
         }
         if !self.differs() {
             text.push_str("\nNo difference.\n");

@@ -18,20 +18,16 @@ pub(crate) use self::source::built_in;
 
 /// Checks, compares and prints mapping documents.
 #[derive(Subcommand)]
+// What has arguments says itself what it does.
 pub(crate) enum Mapping {
-    /// Checks documents: compiles them, and runs their examples
     Check(check::Check),
-    /// Tells what one document makes of recorded pages otherwise than another
     Diff(diff::Diff),
-    /// Tells what of recorded pages no rule reads, and which rules never fire
     Coverage(coverage::Coverage),
     /// Prints the JSON Schema of documents, for editors
     Schema,
-    /// Prints a built-in document, to start one's own from
     Show(show::Show),
     /// Lists the built-in documents
     List,
-    /// Prints the CodeSystems that the documents' own codes are in, as a FHIR R5 Bundle
     CodeSystems(codes::CodeSystems),
 }
 
@@ -52,8 +48,11 @@ impl Mapping {
             Self::CodeSystems(codes) => codes.run(&mut out),
         };
         match ended.and_then(|code| Ok(out.flush().map(|()| code)?)) {
-            // A reader that has seen enough closes the pipe: no error of ours.
-            Err(error) if is_broken_pipe(&error) => Ok(ExitCode::SUCCESS),
+            // A reader that has seen enough closes the pipe: no error of ours, but no word on all pages either.
+            Err(error) if is_broken_pipe(&error) => Ok(match self {
+                Self::Diff(_) => ExitCode::from(2),
+                _ => ExitCode::SUCCESS,
+            }),
             other => other,
         }
     }

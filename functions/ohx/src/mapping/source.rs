@@ -74,7 +74,10 @@ pub(crate) fn built_in(provider: &str, record: &str) -> anyhow::Result<&'static 
     if records.is_empty() {
         let mut providers: Vec<&str> = BUILT_IN.iter().map(|(p, ..)| *p).collect();
         providers.dedup();
-        bail!("there are no built-in mappings for the provider {provider:?}; there are for {}", providers.join(", "));
+        bail!(
+            "there are no built-in mappings for the provider {provider:?}; there are for {}",
+            providers.join(", ")
+        );
     }
     bail!("{provider} has no built-in mapping for the record {record:?}; records are {}", records.join(", "))
 }

@@ -8,7 +8,7 @@ use super::{Compiler, Result};
 use crate::document::{Device, Extract as Written, Items, Manual as Typed, Observe, Ordered, Skip};
 use crate::expr::Expr;
 use crate::json::write_string;
-use crate::plan::{DevicePlan, Extract, Inner, ItemsPlan, Key, Kind, Manual, Use, When};
+use crate::plan::{DevicePlan, Extract, Inner, ItemsPlan, Key, Kind, Manual, Use, Wanted, When};
 use crate::units::Conversion;
 
 impl Compiler<'_> {
@@ -21,7 +21,7 @@ impl Compiler<'_> {
         tag: &str,
     ) -> Result<Extract> {
         let mut items = stage.items.as_ref().map(|i| self.items(i)).transpose()?;
-        let mut direct = Vec::new();
+        let (mut direct, mut timed) = (Vec::new(), Vec::new());
         for reading in &stage.readings {
             let at = reading.value.kind.referenced;
             let name = self.slug(&reading.value.kind, "a kind called")?;
@@ -33,7 +33,7 @@ impl Compiler<'_> {
             let kind = self.kind(name, reading, &observed.value, tag)?;
             for (slot, take) in self.takes(reading, &kind)? {
                 let to = Use { kind: kinds.len(), slot, convert: Conversion::SAME };
-                self.take(take, to, &kind, &mut items, &mut direct)?;
+                self.take(take, to, &kind, &mut items, &mut direct, &mut timed)?;
             }
             kinds.push(kind);
         }
@@ -72,7 +72,9 @@ impl Compiler<'_> {
             device: stage.device.as_ref().map(|d| self.device(d)).transpose()?,
             manual: stage.manual.as_ref().map(|m| self.manual(m)).transpose()?,
             items,
+            wanted: Wanted::of(&direct),
             direct,
+            timed,
         })
     }
 

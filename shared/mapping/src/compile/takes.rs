@@ -6,7 +6,7 @@ use serde_saphyr::Spanned;
 
 use super::{Compiler, Result};
 use crate::document::{Into, Reading, Samples, Take, Text};
-use crate::plan::{Direct, From, Holds, ItemsPlan, Key, Kind, Slot, Use};
+use crate::plan::{Direct, From, Holds, ItemsPlan, Key, Kind, Slot, Timed, Use};
 use crate::units::{self, Conversion, NoConversion};
 
 /// The components that a summary may have.
@@ -72,6 +72,7 @@ impl Compiler<'_> {
         kind: &Kind,
         items: &mut Option<ItemsPlan>,
         direct: &mut Vec<Direct>,
+        timed: &mut Vec<Timed>,
     ) -> Result<()> {
         let Some(slot) = kind.slots.get(to.slot) else { return Ok(()) };
         let Take { item, number, code, samples, unit, units } = &take.value;
@@ -120,7 +121,7 @@ impl Compiler<'_> {
                 }
             },
             (None, None, None, Some(samples)) => match slot.holds {
-                Holds::Samples { .. } if !gathered => self.samples(samples, take)?,
+                Holds::Samples { .. } if !gathered => return self.samples(samples, take, to, direct, timed),
                 _ => {
                     let hint = "write `sampled: ms` or `sampled: s` beside its unit under `observe`";
                     return self.error(take.referenced, format!("{} is not SampledData", slot.name), hint);
@@ -135,7 +136,14 @@ impl Compiler<'_> {
         Ok(())
     }
 
-    fn samples(&self, samples: &Samples, take: &Spanned<Take>) -> Result<From> {
+    fn samples(
+        &self,
+        samples: &Samples,
+        take: &Spanned<Take>,
+        to: Use,
+        direct: &mut Vec<Direct>,
+        timed: &mut Vec<Timed>,
+    ) -> Result<()> {
         match samples {
             Samples {
                 each: Some(each),
@@ -143,15 +151,20 @@ impl Compiler<'_> {
                 members: None,
                 time: None,
                 number: None,
-            } => Ok(From::Series(self.expr(each)?, self.expr(interval)?)),
+            } => {
+                let from = From::Series(self.expr(each)?, self.expr(interval)?);
+                direct.push(Direct { to, from });
+            }
             Samples { each: None, interval: None, members: Some(members), time: Some(time), number } => {
-                Ok(From::Timed(self.expr(members)?, self.expr(time)?, self.optional(number.as_ref())?))
+                let (members, time) = (self.expr(members)?, self.expr(time)?);
+                timed.push(Timed { to, members, time, number: self.optional(number.as_ref())? });
             }
             _ => {
                 let hint = "write `each` and `interval` for a list, or `members` and `time` for an object";
-                self.error(take.referenced, "how the samples lie in time is unclear", hint)
+                return self.error(take.referenced, "how the samples lie in time is unclear", hint);
             }
         }
+        Ok(())
     }
 
     fn conversion(&self, unit: &Text, slot: &Slot) -> Result<Conversion> {

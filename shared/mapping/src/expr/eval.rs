@@ -61,7 +61,8 @@ impl<'t> Scope<'t> {
         self.left.set(steps);
     }
 
-    fn note<'v>(&self, value: Val<'v>) -> Val<'v> {
+    /// Notes that a value was looked at.
+    pub(crate) fn note<'v>(&self, value: Val<'v>) -> Val<'v> {
         if let (Some(reads), Val::Ref(node)) = (self.reads, &value) {
             reads.note(node);
         }

@@ -105,6 +105,18 @@ impl Expr {
     }
 }
 
+impl Expr {
+    /// The member of the current object without which the expression is null, where there is one.
+    pub(crate) fn needs(&self) -> Option<&str> {
+        match self {
+            Self::Field(name) => Some(name),
+            Self::Sub(lhs, _) | Self::And(lhs, _) => lhs.needs(),
+            Self::Call(Function::Nonzero, arguments) => arguments.first()?.needs(),
+            _ => None,
+        }
+    }
+}
+
 fn convert(ast: &Ast, text: &str, depth: usize) -> Result<Expr, ExprError> {
     if depth >= MAX_DEPTH {
         return Err(ExprError::new(

@@ -77,6 +77,7 @@ impl Mapping {
         for extract in &self.extracts {
             run.extract = extract;
             run.block(tree, steps)?;
+            run.records.next_block();
         }
         run.gathered_observations();
         let (records, empty) = run.records.counts();
@@ -111,28 +112,56 @@ struct Seen<'t> {
 enum Records {
     /// One block sees each record once.
     Counted { records: u64, empty: u64 },
-    /// Several blocks may see the same one: by its address, and whether anything became of it.
-    Known(HashMap<usize, bool>),
+    /// Several blocks may see the same ones, mostly in the same order: each by its address, and whether anything became
+    /// of it. `index` is only made where the order differs.
+    Known { list: Vec<(usize, bool)>, first: bool, at: usize, index: HashMap<usize, usize> },
 }
 
 impl Records {
     fn new(blocks: usize) -> Self {
-        if blocks == 1 { Self::Counted { records: 0, empty: 0 } } else { Self::Known(HashMap::new()) }
+        match blocks {
+            1 => Self::Counted { records: 0, empty: 0 },
+            _ => Self::Known { list: Vec::new(), first: true, at: 0, index: HashMap::new() },
+        }
+    }
+
+    /// A block is done.
+    fn next_block(&mut self) {
+        if let Self::Known { first, at, .. } = self {
+            (*first, *at) = (false, 0);
+        }
     }
 
     fn note(&mut self, record: &Val<'_>, yielded: bool) {
-        match self {
+        let (list, first, at, index) = match self {
             Self::Counted { records, empty } => {
                 *records += 1;
                 *empty += u64::from(!yielded);
+                return;
             }
-            Self::Known(known) => {
-                let address = match record {
-                    Val::Ref(node) => std::ptr::from_ref::<Node<'_>>(node).addr(),
-                    // Made by an expression: as many as there are.
-                    _ => usize::MAX - known.len(),
-                };
-                *known.entry(address).or_default() |= yielded;
+            Self::Known { list, first, at, index } => (list, *first, at, index),
+        };
+        let address = match record {
+            Val::Ref(node) => std::ptr::from_ref::<Node<'_>>(node).addr(),
+            // Made by an expression: as many as there are.
+            _ => usize::MAX - list.len(),
+        };
+        if first {
+            return list.push((address, yielded));
+        }
+        if let Some((_, any)) = list.get_mut(*at).filter(|(known, _)| *known == address) {
+            *any |= yielded;
+            *at += 1;
+            return;
+        }
+        if index.is_empty() {
+            index.extend(list.iter().enumerate().map(|(n, (address, _))| (*address, n)));
+        }
+        match index.get(&address).and_then(|n| list.get_mut(*n)) {
+            Some((_, any)) => *any |= yielded,
+            None => {
+                index.insert(address, list.len());
+                list.push((address, yielded));
             }
         }
     }
@@ -141,9 +170,9 @@ impl Records {
     fn counts(&self) -> (u64, u64) {
         match self {
             Self::Counted { records, empty } => (*records, *empty),
-            Self::Known(known) => {
+            Self::Known { list, .. } => {
                 let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
-                (count(known.len()), count(known.values().filter(|yielded| !**yielded).count()))
+                (count(list.len()), count(list.iter().filter(|(_, yielded)| !yielded).count()))
             }
         }
     }
@@ -222,6 +251,9 @@ impl<'t> Run<'t> {
 
     /// An expression's value over one record or item; null where it fails.
     fn eval(&self, expr: &'t Expr, current: &Val<'t>) -> Val<'t> {
+        if let Expr::Field(name) = expr {
+            return self.scope.note(current.field(name));
+        }
         self.scope.refill(RECORD_STEPS);
         expr.eval(current, &self.scope).unwrap_or(Val::Null)
     }

@@ -13,7 +13,7 @@ use crate::expr::Expr;
 use crate::expr::value::{Items, Val};
 use crate::json::Node;
 use crate::mapped::DeviceFacts;
-use crate::plan::{From, Holds, ItemsPlan, Key, Use, When as WhenPlan};
+use crate::plan::{From, Holds, ItemsPlan, Key, Timed, Use, When as WhenPlan};
 use crate::time::{self, Zone};
 use crate::units;
 
@@ -43,13 +43,19 @@ impl<'t> Run<'t> {
         if let Some((_, reason)) = extract.skip.iter().find(|(when, _)| self.eval(when, record).truthy()) {
             return self.out.skip(reason);
         }
-        let Some(common) = self.common(record) else { return self.out.skip("unreadable") };
         self.found.clear();
+        self.directs(record);
+        // Most samples have one of many values: what is the same for all is worked out where there is any.
+        let nothing = self.found.is_empty() && extract.items.is_none() && extract.timed.is_empty();
+        if nothing && record.kind() == "object" {
+            return;
+        }
+        let Some(common) = self.common(record) else { return self.out.skip("unreadable") };
         if let Some(items) = &extract.items {
             self.items(items, record);
         }
-        for direct in &extract.direct {
-            self.direct(direct.to, &direct.from, record, &common);
+        for timed in &extract.timed {
+            self.timed(timed, record, &common);
         }
         let first = self.seen.what.len();
         let mut found = std::mem::take(&mut self.found);
@@ -244,7 +250,35 @@ impl<'t> Run<'t> {
         self.found.push(Found { kind: to.kind, position, slot: to.slot, value });
     }
 
-    fn direct(&mut self, to: Use, from: &'t From, record: &Val<'t>, common: &Record<'t>) {
+    /// Looks for every value that the record can have.
+    fn directs(&mut self, record: &Val<'t>) {
+        let extract = self.extract;
+        let direct = |run: &mut Self, at: usize| {
+            if let Some(direct) = extract.direct.get(at) {
+                run.direct(direct.to, &direct.from, record);
+            }
+        };
+        extract.wanted.always.iter().for_each(|at| direct(self, *at));
+        match record {
+            Val::Ref(Node::Object(members)) => {
+                for (n, (name, _)) in members.iter().enumerate() {
+                    // Where a name repeats, the last one counts, once.
+                    let again = || members.iter().skip(n + 1).any(|(other, _)| other == name);
+                    for at in extract.wanted.by(name) {
+                        if !again() {
+                            direct(self, at);
+                        }
+                    }
+                }
+            }
+            Val::Map(_) => (0..extract.direct.len())
+                .filter(|at| !extract.wanted.always.contains(at))
+                .for_each(|at| direct(self, at)),
+            _ => {}
+        }
+    }
+
+    fn direct(&mut self, to: Use, from: &'t From, record: &Val<'t>) {
         match from {
             From::Number(expr) | From::Code(expr) => {
                 let value = self.eval(expr, record);
@@ -279,15 +313,14 @@ impl<'t> Run<'t> {
                 let interval = self.eval(interval, record);
                 self.sampled(to, samples::series(&list, &interval, self.range(to)));
             }
-            From::Timed(members, at, number) => {
-                let members = self.eval(members, record);
-                let values = self.timed(&members, at, number.as_ref());
-                self.sampled(
-                    to,
-                    values.map(|v| samples::timed(v, common.when.start, self.scale(to), self.range(to))),
-                );
-            }
         }
+    }
+
+    fn timed(&mut self, plan: &'t Timed, record: &Val<'t>, common: &Record<'t>) {
+        let members = self.eval(&plan.members, record);
+        let Some(values) = self.timed_values(&members, &plan.time, plan.number.as_ref()) else { return };
+        let (scale, range) = (self.scale(plan.to), self.range(plan.to));
+        self.sampled(plan.to, Some(samples::timed(values, common.when.start, scale, range)));
     }
 
     fn sampled(&mut self, to: Use, samples: Option<samples::Counted>) {
@@ -301,7 +334,7 @@ impl<'t> Run<'t> {
     }
 
     /// The numbers of an object and when each was measured.
-    fn timed(
+    fn timed_values(
         &mut self,
         members: &Val<'t>,
         at: &'t Expr,

@@ -1,7 +1,7 @@
 //! Writes an Observation's JSON text.
 
 use ohx_domain::decimal::Exact;
-use ohx_domain::{Identifier, content_digest};
+use ohx_domain::{ContentDigest, Identifier};
 
 use super::Run;
 use super::reading::Taken;
@@ -120,12 +120,13 @@ impl<'t> Run<'t> {
         }
         out.push_str(&kind.method);
 
-        let taken = record.when.start.as_microsecond().to_be_bytes();
-        let mut says = Says::new(&kind.name);
+        let mut says = ContentDigest::new();
+        says.field(kind.name.as_bytes());
         let mut components = 0;
         for (n, ((slot, before), value)) in kind.slots.iter().zip(&ready.before).zip(values).enumerate() {
             let Some(value) = value else {
-                says.push(&[], slot.holds.unit());
+                says.field(&[]);
+                says.field(slot.holds.unit().as_bytes());
                 continue;
             };
             out.push_str(match (n == 0 && kind.own, components) {
@@ -145,61 +146,30 @@ impl<'t> Run<'t> {
                 Taken::Code((_, code)) => code.as_bytes(),
                 _ => out.get(from..).unwrap_or_default().as_bytes(),
             };
-            says.push(said, slot.holds.unit());
+            says.field(said);
+            says.field(slot.holds.unit().as_bytes());
             out.push_str(&slot.after);
         }
         out.push_str(if components > 0 { "]}" } else { "}" });
 
-        let manual: &[u8] = if record.manual { b"manual" } else { b"" };
-        let device = record.device.as_ref().map(|d| d.id.as_bytes()).unwrap_or_default();
-        let end = record.when.end.as_ref().map(|(end, _)| end.as_microsecond().to_be_bytes());
-        let mut rest: Vec<&[u8]> = vec![&taken, manual, device];
-        rest.extend(end.as_ref().map(<[u8; 8]>::as_slice));
-        rest.extend(record.preliminary.then_some(b"preliminary".as_slice()));
+        says.field(&record.when.start.as_microsecond().to_be_bytes());
+        says.field(if record.manual { b"manual" } else { b"" });
+        says.field(record.device.as_ref().map(|d| d.id.as_bytes()).unwrap_or_default());
+        if let Some((end, _)) = &record.when.end {
+            says.field(&end.as_microsecond().to_be_bytes());
+        }
+        if record.preliminary {
+            says.field(b"preliminary");
+        }
         Some(MappedObservation {
             identifier: Identifier { system: names.system.clone(), value: identity },
-            digest: says.digest(&rest),
+            digest: says.finish(),
             kind: kind.name.clone(),
             issued: record.issued.as_ref().map(|(at, _)| *at),
             taken: record.when.start,
             device: record.device.clone(),
             resource: JsonText::new(out),
         })
-    }
-}
-
-/// What a reading says, gathered for its digest.
-struct Says {
-    bytes: Vec<u8>,
-    ends: Vec<usize>,
-}
-
-impl Says {
-    fn new(kind: &str) -> Self {
-        let mut says = Self { bytes: Vec::with_capacity(64), ends: Vec::with_capacity(12) };
-        says.field(kind.as_bytes());
-        says
-    }
-
-    fn field(&mut self, field: &[u8]) {
-        self.bytes.extend_from_slice(field);
-        self.ends.push(self.bytes.len());
-    }
-
-    fn push(&mut self, value: &[u8], unit: &str) {
-        self.field(value);
-        self.field(unit.as_bytes());
-    }
-
-    fn digest(mut self, rest: &[&[u8]]) -> String {
-        rest.iter().for_each(|field| self.field(field));
-        let mut from = 0;
-        let fields: Vec<&[u8]> = self
-            .ends
-            .iter()
-            .map(|end| self.bytes.get(std::mem::replace(&mut from, *end)..*end).unwrap_or_default())
-            .collect();
-        content_digest(&fields)
     }
 }
 
