@@ -65,7 +65,7 @@ pub struct DocumentError {
 impl DocumentError {
     /// An error at a place of the document `text`.
     pub(crate) fn at(text: &str, line: usize, column: usize, what: String, hint: String) -> Self {
-        let shown = line.checked_sub(1).and_then(|n| text.lines().nth(n)).unwrap_or_default();
+        let shown = line_of(text, line);
         let snippet = if shown.is_empty() || shown.chars().count() > 200 {
             String::new()
         } else {
@@ -73,6 +73,17 @@ impl DocumentError {
         };
         Self { line, column, what, hint, snippet }
     }
+}
+
+/// A line of a document, from 1, as YAML counts them: a carriage return alone ends a line too. Empty where there is none.
+pub(crate) fn line_of(text: &str, line: usize) -> &str {
+    let mut rest = text;
+    for _ in 1..line {
+        let Some(end) = rest.find(['\n', '\r']) else { return "" };
+        let after = rest.get(end..).unwrap_or_default();
+        rest = after.strip_prefix("\r\n").or_else(|| after.get(1..)).unwrap_or_default();
+    }
+    if line == 0 { "" } else { rest.split(['\n', '\r']).next().unwrap_or_default() }
 }
 
 impl fmt::Display for DocumentError {

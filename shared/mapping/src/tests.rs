@@ -341,3 +341,17 @@ fn the_sample_of_the_documentation_holds() {
         assert!(text.contains(&format!("`{function}")), "{function} is not documented");
     }
 }
+
+#[test]
+fn an_id_that_comes_again_and_again_costs_no_more() {
+    // Each time at another position: a search through those before would take minutes.
+    let group = |n: u32| {
+        format!(
+            r#"{{"grpid":1,"date":1704600000,"measures":[{{"type":11,"value":60,"unit":0,"position":{n}}}]}}"#
+        )
+    };
+    let groups = (0..60_000).map(group).collect::<Vec<_>>().join(",");
+    let page = format!(r#"{{"body":{{"measuregrps":[{groups},{}]}}}}"#, group(7));
+    let mapped = getmeas().map(page.as_bytes(), &context()).unwrap();
+    assert_eq!((mapped.observations.len(), skipped(&mapped)), (60_000, vec![("repeated", 1)]));
+}

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use serde_saphyr::{Location, Spanned};
 
 use crate::document::{Document, Observe, Ordered, Table, TableCode, Text};
-use crate::error::DocumentError;
+use crate::error::{DocumentError, line_of};
 use crate::expr::Expr;
 use crate::json::Node;
 use crate::json_text::{WrittenCoding, concept, system};
@@ -103,7 +103,7 @@ impl Compiler<'_> {
         Expr::compile(&text.value).map_err(|e| {
             let (line, mut column) = place(text.referenced);
             // A scalar on one line: the place within it can be pointed at.
-            let source = self.yaml.lines().nth(line.saturating_sub(1)).unwrap_or_default();
+            let source = line_of(self.yaml, line);
             let rest: String = source.chars().skip(column.saturating_sub(1)).collect();
             let quoted = rest.starts_with(['"', '\'']);
             if rest.get(usize::from(quoted)..).is_some_and(|r| r.starts_with(text.value.as_str())) {

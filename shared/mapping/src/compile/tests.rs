@@ -124,6 +124,18 @@ fn an_error_shows_the_line_and_says_what_to_do() {
 }
 
 #[test]
+fn lines_are_counted_as_yaml_does() {
+    let text = SMALL
+        .replace("version: 1\n", "version: 1\r\n# one\r# two\r\r\n")
+        .replace("unit: kg, range", "unit: kgs, range");
+    let error = Mapping::parse(&text).err().unwrap();
+    assert_eq!((error.line, error.column), (25, 20));
+    assert!(error.snippet.starts_with("   25 |     value: { unit: kgs, range"), "{error}");
+    let beyond = |line| crate::error::line_of("a\nb\r", line);
+    assert_eq!([beyond(0), beyond(1), beyond(2), beyond(3), beyond(4)], ["", "a", "b", "", ""]);
+}
+
+#[test]
 fn a_document_is_bounded() {
     let huge = format!("{SMALL}#{}", "x".repeat(MAX_DOCUMENT_BYTES));
     assert_eq!(Mapping::parse(&huge).err().unwrap().line, 0);

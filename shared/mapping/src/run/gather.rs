@@ -125,15 +125,17 @@ impl<'t> Run<'t> {
             id.push_str(&content_digest(&[device.id.as_bytes()]));
         }
         let when = When { start: bucket.start, start_text, end: Some((bucket.end, end_text)) };
+        let id = Cow::Owned(id);
+        let fresh = self.seen.is_new(&id);
         let record = Record {
-            id: Cow::Owned(id),
+            id,
             when,
             issued: bucket.issued,
             preliminary: false,
             manual: bucket.manual,
             device: bucket.device,
             zone: None,
-            fresh: false,
+            fresh,
         };
         let values: Vec<Option<&Taken<'t>>> = values.iter().map(Option::as_ref).collect();
         let first = self.seen.what.len();

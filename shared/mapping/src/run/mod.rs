@@ -97,15 +97,18 @@ pub(crate) fn read(page: &[u8]) -> Result<Node<'_>, MapError> {
     Ok(Node::parse(page)?)
 }
 
+/// What tells the observations of a record apart: kind and position.
+type Place = (usize, Option<u16>);
+
 /// The observations that are in already, by record id.
 #[derive(Default)]
 struct Seen<'t> {
     /// The observations that a record became when its id came first: from one to another (not included).
     first: HashMap<Cow<'t, str>, (usize, usize)>,
-    /// Further ones, where an id comes more than once.
-    more: HashMap<Cow<'t, str>, Vec<usize>>,
+    /// Where an id comes more than once: all of its observations, by kind and position.
+    again: HashMap<Cow<'t, str>, HashMap<Place, usize>>,
     /// The kind and position of every observation.
-    what: Vec<(usize, Option<u16>)>,
+    what: Vec<Place>,
 }
 
 /// The records of a page, and of which of them nothing became.

@@ -134,24 +134,31 @@ fn believed(kind: &Kind, values: &[Option<&Taken<'_>>]) -> bool {
 }
 
 impl<'t> Seen<'t> {
-    /// Where the observation of a record, kind and position is.
+    /// Where the observation of a record whose id has come before, of a kind and position, is.
     fn find(&self, id: &str, kind: usize, position: Option<u16>) -> Option<usize> {
-        let (from, to) = *self.first.get(id)?;
-        let is = |at: &usize| self.what.get(*at) == Some(&(kind, position));
-        let more = self.more.get(id).into_iter().flatten().copied();
-        (from..to).chain(more).find(is)
+        self.again.get(id)?.get(&(kind, position)).copied()
     }
 
     /// Notes that the observations from `first` on are those of a record.
     pub(super) fn close(&mut self, record: Record<'t>, first: usize) {
         let end = self.what.len();
-        if end == first {
-            return;
-        }
         if record.fresh {
-            self.first.insert(record.id, (first, end));
-        } else {
-            self.more.entry(record.id).or_default().extend(first..end);
+            if end > first {
+                self.first.insert(record.id, (first, end));
+            }
+        } else if let Some(again) = self.again.get_mut(record.id.as_ref()) {
+            let what = self.what.iter().enumerate().skip(first);
+            again.extend(what.map(|(at, what)| (*what, at)));
         }
+    }
+
+    /// Whether an id has not come before. Once it has, its observations are found by kind and position.
+    pub(super) fn is_new(&mut self, id: &str) -> bool {
+        let Some((known, (from, to))) = self.first.get_key_value(id) else { return true };
+        if !self.again.contains_key(id) {
+            let what = self.what.iter().enumerate().take(*to).skip(*from);
+            self.again.insert(known.clone(), what.map(|(at, what)| (*what, at)).collect());
+        }
+        false
     }
 }

@@ -77,7 +77,7 @@ impl<'t> Run<'t> {
     fn common(&mut self, record: &Val<'t>) -> Option<Record<'t>> {
         let extract = self.extract;
         let id = record_id(&self.eval(&extract.id, record))?;
-        let fresh = !self.seen.first.contains_key(&id);
+        let fresh = self.seen.is_new(&id);
         let zone = self.zone(record);
         let when = self.when(record, zone.as_deref())?;
         let truthy = |run: &Self, expr: Option<&'t Expr>| expr.is_some_and(|e| run.eval(e, record).truthy());
