@@ -87,6 +87,9 @@ fn main() {
     }
 }
 
+/// A name, and what maps the page and says how many Observations came of it.
+type Candidate<'a> = (&'static str, Box<dyn FnMut() -> usize + 'a>);
+
 /// The document and the mappings by hand, in turn over one page.
 fn compare(subject: &Subject, mapping: &Mapping, context: &Context) {
     let page = (subject.page)(subject.records);
@@ -95,7 +98,7 @@ fn compare(subject: &Subject, mapping: &Mapping, context: &Context) {
     println!("{} {}: {} KB, {observations} Observations", subject.records, subject.name, page.len() / 1024);
 
     let mut output = Output::default();
-    let mut candidates: Vec<(&str, Box<dyn FnMut() -> usize + '_>)> = vec![
+    let mut candidates: Vec<Candidate<'_>> = vec![
         ("document", Box::new(|| mapping.map(page, context).unwrap().observations.len())),
         ("(a) serde_json::Value", Box::new(|| (subject.by_value)(page, context, false).len())),
         ("(a) with digests", Box::new(|| (subject.by_value)(page, context, true).len())),
