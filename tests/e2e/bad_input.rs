@@ -123,6 +123,7 @@ async fn what_is_no_event_of_ours_is_refused() {
         part: 0,
         provider: "withings".parse().unwrap(),
         record: "getmeas".parse().unwrap(),
+        covers: None,
         page: serde_json::value::to_raw_value(&json!({"secret-weight": 77.125})).unwrap(),
     };
     let (foreign, _) = envelope(types::RECORDS_FETCHED, link).sealed(&some_key(), &part).unwrap();
@@ -181,8 +182,9 @@ async fn a_truncated_page_is_read_again(shape: Shape) {
 
 async fn html_from_either_side_is_no_answer(shape: Shape) {
     let (outside, deployment) = world(shape, 30).await;
-    connect(&deployment, &outside, PATIENT, "1", 31).await;
-    arrives(&outside, &deployment, 0).await;
+    let link = connect(&deployment, &outside, PATIENT, "1", 31).await;
+    // Nothing else may meet the pages.
+    deployment.settled(&link).await;
     let late = NewGroup {
         date: recently(),
         attrib: 0,
@@ -214,9 +216,26 @@ fn recently() -> i64 {
 async fn a_wrong_type_in_one_measure_costs_that_measure(shape: Shape) {
     let (outside, deployment) = world(shape, 30).await;
     outside.withings.inject(Fault::WrongTypeInOneMeasure);
-    connect(&deployment, &outside, PATIENT, "1", 31).await;
+    let link = connect(&deployment, &outside, PATIENT, "1", 31).await;
     arrives(&outside, &deployment, 1).await;
     assert!(deployment.logs().contains("unreadable"), "it is counted, by reason");
+
+    // And visible in the sync that met it, without its value.
+    outside.withings.inject(Fault::WrongTypeInOneMeasure);
+    let from = outside.withings.truth(1).unwrap().iter().map(|g| g.content.date).min().unwrap();
+    let begin = ohx_domain::Instant::from_second(from).unwrap();
+    let (status, sync) =
+        deployment.post("/api/ingestors/syncs/", &json!({"link": link, "from": begin})).await;
+    assert_eq!(status, 202, "{sync}");
+    let id = sync["id"].as_str().unwrap().to_owned();
+    let shown = until("the sync is published", 30, async || {
+        let shown = deployment.get(&format!("/api/ingestors/syncs/{id}/")).await;
+        (shown["completed"] == true).then_some(shown)
+    })
+    .await;
+    let n = shown["counts"]["skipped"].as_u64().unwrap();
+    assert!(n > 0, "{shown}");
+    assert_eq!(shown["left_out"], json!({"getmeas": {"unreadable": n}}), "{shown}");
 }
 
 async fn one_refused_entry_of_fifty_holds_up_no_other(shape: Shape) {
@@ -277,18 +296,21 @@ async fn a_busy_ehr_is_waited_for(shape: Shape) {
 async fn too_many_requests_are_waited_for(shape: Shape) {
     let (outside, deployment) = world(shape, 30).await;
     let link = connect(&deployment, &outside, PATIENT, "1", 31).await;
+    deployment.settled(&link).await;
     arrives(&outside, &deployment, 0).await;
     outside.withings.inject(Fault::TooManyRequests { calls: 1 });
     let (_, sync) = deployment.post("/api/ingestors/syncs/", &json!({"link": link})).await;
     let id = sync["id"].as_str().unwrap().to_owned();
     // A refusal is a retry, never a success with zero readings.
-    let shown = until("the refusal shows", 20, async || {
+    let (shown, refused) = until("the refusal shows", 20, async || {
         let shown = deployment.get(&format!("/api/ingestors/syncs/{id}/")).await;
-        shown["requests"][0]["note"].as_str().is_some().then_some(shown)
+        let refused = shown["requests"].as_array()?.iter().find(|r| r["note"].is_string())?.clone();
+        Some((shown, refused))
     })
     .await;
     assert_eq!(shown["completed"], false, "{shown}");
-    assert!(shown["requests"][0]["note"].as_str().unwrap().contains("601"), "{shown}");
+    assert!(refused["note"].as_str().unwrap().contains("601"), "{shown}");
+    assert_ne!(refused["state"], "published", "{shown}");
 }
 
 async fn a_dead_grant_asks_for_consent_again(shape: Shape) {

@@ -1,9 +1,10 @@
-//! `api`: links and syncs, for the integrator and the app developer.
+//! `api`: links, syncs and mappings, for the integrator and the app developer.
 //!
 //! Every address wants `Authorization: Bearer <OHX_API_KEY>`. Errors are problem details (RFC 9457). No answer holds
-//! a health value, a token or a provider user id.
+//! a health value (but a preview, which says what becomes of the page it was given), a token or a provider user id.
 
 mod links;
+pub mod mappings;
 mod syncs;
 
 use std::sync::Arc;
@@ -50,6 +51,7 @@ pub fn router(links: Links, key: &SecretString) -> Router {
         .route("/api/ingestors/syncs/{id}/", get(syncs::one))
         .route("/api/ingestors/coverage/", get(syncs::coverage))
         .route("/api/publishers/dead-letters/", get(syncs::dead_letters))
+        .merge(mappings::routes())
         .layer(middleware::from_fn_with_state(expected, authorize))
         .with_state(links)
 }

@@ -7,6 +7,7 @@ mod mappings;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
@@ -22,6 +23,7 @@ use ohx_runtime::trace::traceparent;
 use ohx_runtime::{CloudEvent, EventFailure, EventReply};
 
 use crate::mappings::Mappings;
+pub use crate::mappings::refresh;
 
 /// Resources' JSON text in one piece, in bytes before compression: Observations of one record shrink tenfold and more.
 const PIECE: usize = 1024 * 1024;
@@ -32,9 +34,10 @@ struct Transform {
     mappings: Arc<Mappings>,
 }
 
-/// The function's routes: one event at `/`.
-pub fn router(links: Links) -> Router {
-    Router::new().route("/", post(handle)).with_state(Transform { links, mappings: Arc::default() })
+/// The function's routes: one event at `/`. An activated mapping may go unnoticed for as long as `refresh`.
+pub fn router(links: Links, refresh: Duration) -> Router {
+    let mappings = Arc::new(Mappings::new(refresh));
+    Router::new().route("/", post(handle)).with_state(Transform { links, mappings })
 }
 
 async fn handle(State(state): State<Transform>, CloudEvent(event): CloudEvent) -> EventReply {

@@ -8,8 +8,9 @@ use ohx_runtime::serve::Service;
 
 fn main() -> ExitCode {
     ohx_runtime::run("transform", async |settings| {
+        let refresh = ohx_transform::refresh(&settings)?;
         let parts = Parts::from_settings(&settings).await?;
         let ready = parts.ready();
-        Ok(Service::new(ohx_transform::router(Links::new(parts)), ready))
+        Ok(Service::new(ohx_transform::router(Links::new(parts), refresh), ready))
     })
 }

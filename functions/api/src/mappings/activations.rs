@@ -1,0 +1,184 @@
+//! Which version is active for whom, since when, and back again.
+
+use axum::Json;
+use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+use axum::response::IntoResponse;
+use http::StatusCode;
+use ohx_domain::{Activation, Canary, FIRST_SAVED_VERSION, MappingScope};
+use ohx_link::Links;
+use ohx_runtime::Problem;
+use ohx_store::NewActivation;
+use serde::Deserialize;
+
+use super::check::{self, Refused};
+use super::documents::rejected;
+use super::refusal::Refusal;
+use super::{BY, aside, named};
+use crate::{read, store_problem};
+
+/// How far back a rollback looks for what was there before: a pointer may be set to the same thing again and again.
+const LOOK_BACK: u32 = 100;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ToActivate {
+    scope: MappingScope,
+    /// `null` leaves it to the next wider scope. It has to be said.
+    #[serde(deserialize_with = "Option::deserialize")]
+    version: Option<u32>,
+    canary: Option<Canary>,
+    /// The `seq` of the activation that was looked at, 0 for none: another one in between is a conflict.
+    expected_seq: Option<i64>,
+}
+
+/// `POST /{provider}/{record}/activations/`: moves a scope's pointer.
+pub(super) async fn activate(
+    State(links): State<Links>,
+    Path((provider, record)): Path<(String, String)>,
+    body: Result<Json<ToActivate>, JsonRejection>,
+) -> Result<impl IntoResponse, Refusal> {
+    let mapping = named(&provider, &record)?;
+    let Json(to) = body.map_err(rejected)?;
+    let ToActivate { scope, version, canary, expected_seq } = to;
+    let new = NewActivation { mapping, scope, version, canary, by: BY.to_owned(), expected_seq };
+    Ok((StatusCode::CREATED, Json(point(&links, new).await?)))
+}
+
+/// Moves a pointer, to what may be active only.
+async fn point(links: &Links, new: NewActivation) -> Result<Activation, Refusal> {
+    let parts = links.parts();
+    if !check::scope_exists(&*parts.store, &new.scope).await? {
+        return Err(Refused::Scope(new.scope).into());
+    }
+    for version in new.version.into_iter().chain(new.canary.map(|canary| canary.version)) {
+        let saved = match version {
+            FIRST_SAVED_VERSION.. => parts.store.mapping(&new.mapping, version).await?,
+            _ => None,
+        };
+        let name = new.mapping.clone();
+        aside(move || check::active(&name, version, saved.as_ref().map(|s| s.document.as_str()))).await??;
+    }
+    let done = parts.store.activate(&new, parts.clock.now()).await?;
+    tracing::info!(
+        mapping = done.mapping, scope = %done.scope, version = done.version, canary = ?done.canary, seq = done.seq,
+        "a mapping is activated"
+    );
+    Ok(done)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Listing {
+    scope: Option<String>,
+    limit: Option<u32>,
+}
+
+/// `GET /{provider}/{record}/activations/`: what a scope has pointed to, newest first; without a scope, what each
+/// scope points to now.
+pub(super) async fn history(
+    State(links): State<Links>,
+    Path((provider, record)): Path<(String, String)>,
+    query: Result<Query<Listing>, QueryRejection>,
+) -> Result<Json<Vec<Activation>>, Problem> {
+    let name = named(&provider, &record)?;
+    let Query(listing) = query.map_err(|e| Problem::new(StatusCode::BAD_REQUEST, e.body_text()))?;
+    let store = &links.parts().store;
+    let found = match listing.scope {
+        None => store.activations(Some(&name)).await,
+        Some(scope) => {
+            let limit = listing.limit.unwrap_or(100).clamp(1, 1000);
+            store.activation_history(&name, &read(&scope)?, limit).await
+        }
+    };
+    found.map(Json).map_err(store_problem)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ToRollBack {
+    scope: MappingScope,
+}
+
+/// `POST /{provider}/{record}/roll-back/`: activates what the scope pointed to before.
+pub(super) async fn roll_back(
+    State(links): State<Links>,
+    Path((provider, record)): Path<(String, String)>,
+    body: Result<Json<ToRollBack>, JsonRejection>,
+) -> Result<impl IntoResponse, Refusal> {
+    let mapping = named(&provider, &record)?;
+    let Json(ToRollBack { scope }) = body.map_err(rejected)?;
+    let known = links.parts().store.activation_history(&mapping, &scope, LOOK_BACK).await?;
+    let Some((seq, (version, canary))) = before(&known) else {
+        let detail = match known.first() {
+            None => {
+                format!("mapping {mapping} was never activated for {scope}: there is nothing to roll back")
+            }
+            Some(_) => format!("{scope} has always pointed to the same version of mapping {mapping}"),
+        };
+        return Err(Problem::new(StatusCode::CONFLICT, detail).into());
+    };
+    let expected_seq = Some(seq);
+    let new = NewActivation { mapping, scope, version, canary, by: BY.to_owned(), expected_seq };
+    Ok((StatusCode::CREATED, Json(point(&links, new).await?)))
+}
+
+type Pointer = (Option<u32>, Option<Canary>);
+
+/// The latest activation's `seq`, and what its scope pointed to before that: before the first one, to nothing.
+fn before(newest_first: &[Activation]) -> Option<(i64, Pointer)> {
+    let points = |a: &Activation| (a.version, a.canary);
+    let current = newest_first.first()?;
+    let other = newest_first.iter().map(points).find(|p| *p != points(current));
+    // The oldest is at hand: before it there was nothing.
+    let whole = newest_first.last().is_some_and(|oldest| oldest.seq == 1);
+    let nothing = (whole && points(current) != (None, None)).then_some((None, None));
+    Some((current.seq, other.or(nothing)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn history(pointers: &[Pointer]) -> Vec<Activation> {
+        let count = i64::try_from(pointers.len()).unwrap();
+        let one = |((version, canary), seq): (&Pointer, i64)| Activation {
+            mapping: "withings/getmeas".into(),
+            scope: MappingScope::Global,
+            version: *version,
+            canary: *canary,
+            at: "2026-11-21T08:00:00Z".parse().unwrap(),
+            by: "test".into(),
+            seq,
+        };
+        pointers.iter().zip((1..=count).rev()).map(one).collect()
+    }
+
+    #[test]
+    fn a_rollback_goes_to_what_was_there_before() {
+        let (a, b) = ((Some(1000), None), (Some(1001), None));
+        let canary = (Some(1000), Some(Canary { version: 1001, percent: 50 }));
+        let (none, wider) = (vec![], (None, None));
+        for (newest_first, expected) in [
+            (none, None),
+            // Before the first activation the next wider scope counted.
+            (vec![a], Some(wider)),
+            (vec![b, a], Some(a)),
+            (vec![canary, a], Some(a)),
+            (vec![b, canary, a], Some(canary)),
+            // What is said again is not what was before.
+            (vec![b, b, a], Some(a)),
+            (vec![b, b], Some(wider)),
+            (vec![wider, a], Some(a)),
+            (vec![wider], None),
+        ] {
+            let known = history(&newest_first);
+            let seq = i64::try_from(known.len()).unwrap();
+            assert_eq!(before(&known), expected.map(|p| (seq, p)), "{newest_first:?}");
+        }
+        // The history goes on further back than was looked at.
+        let mut cut = history(&[b, b, a]);
+        cut.truncate(2);
+        assert_eq!(before(&cut), None);
+    }
+}
