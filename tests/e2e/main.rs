@@ -5,7 +5,9 @@
 mod bad_input;
 mod consent;
 mod lifecycle;
+mod mappings;
 mod pipeline;
+mod records;
 
 /// Runs each test in both shapes.
 macro_rules! both_shapes {

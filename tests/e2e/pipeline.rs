@@ -1,6 +1,5 @@
 //! Readings travel: history, notifications, corrections, late data, reconnection.
 
-use ohx_sandbox::compare::Row;
 use ohx_sandbox::withings::{Measure, NewGroup};
 use ohx_tests::deployment::{Deployment, Shape};
 use ohx_tests::outside::Outside;
@@ -23,8 +22,8 @@ both_shapes!(
 async fn the_nightly_run_finds_what_nobody_told_of() {
     let (outside, deployment, person) = world(Shape::ManyProcesses).await;
     let link = connect(&deployment, &outside, PATIENT, "1", 31).await;
-    agree(&outside, person, PATIENT).await;
-    pushed(&deployment, &link).await;
+    outside.agree(person, PATIENT).await;
+    deployment.settled(&link).await;
     outside.withings.inject(ohx_sandbox::withings::Fault::LoseNotifications { count: 100 });
     let days_ago: ohx_domain::Instant = ohx_domain::Instant::from_second(jiff_now() - 9 * 86_400).unwrap();
     outside.withings.late(person, days_ago, 97).unwrap();
@@ -33,35 +32,17 @@ async fn the_nightly_run_finds_what_nobody_told_of() {
     let before = outside.agreement(person, PATIENT).await;
     assert_eq!(before.missing, 2, "{before:?}");
     deployment.ping_nightly().await;
-    agree(&outside, person, PATIENT).await;
+    outside.agree(person, PATIENT).await;
 
     // Again: only what changed since is asked for, and nothing is written.
     let requests = |logs: &str| logs.matches("\"nightly run planned\"").count();
     let planned = requests(&deployment.logs());
     deployment.ping_nightly().await;
     assert_eq!(requests(&deployment.logs()), planned + 1);
-    agree(&outside, person, PATIENT).await;
+    outside.agree(person, PATIENT).await;
 }
 
 const PATIENT: &str = "Patient/p1";
-
-/// Waits until provider and EHR agree on `readings` readings.
-async fn agree(outside: &Outside, person: u64, patient: &str) -> Row {
-    until("provider and EHR agree", 60, async || {
-        let row = outside.agreement(person, patient).await;
-        (row.provider > 0 && row.agrees()).then_some(row)
-    })
-    .await
-}
-
-/// Waits until the provider pushes.
-async fn pushed(deployment: &Deployment, link: &str) {
-    until("push is registered", 20, async || {
-        let shown = deployment.get(&format!("/api/base/provider-links/{link}/")).await;
-        (shown["push"]["mode"] == "subscribed").then_some(())
-    })
-    .await;
-}
 
 async fn world(shape: Shape) -> (Outside, Deployment, u64) {
     let outside = Outside::start().await;
@@ -74,7 +55,7 @@ async fn world(shape: Shape) -> (Outside, Deployment, u64) {
 async fn history_and_news_arrive_once(shape: Shape) {
     let (outside, deployment, person) = world(shape).await;
     let link = connect(&deployment, &outside, PATIENT, "1", 31).await;
-    let history = agree(&outside, person, PATIENT).await;
+    let history = outside.agree(person, PATIENT).await;
     assert!(history.ehr > 100, "{history:?}");
 
     // The ledger says so too, and nothing is missing up to the moment of the fetch.
@@ -85,9 +66,9 @@ async fn history_and_news_arrive_once(shape: Shape) {
     })
     .await;
 
-    pushed(&deployment, &link).await;
+    deployment.settled(&link).await;
     outside.withings.weigh_now(person, "72.10").unwrap();
-    let news = agree(&outside, person, PATIENT).await;
+    let news = outside.agree(person, PATIENT).await;
     assert!(news.ehr > history.ehr, "{news:?}");
     assert_eq!(deployment.get("/api/publishers/dead-letters/").await, serde_json::json!([]));
 
@@ -106,7 +87,7 @@ async fn history_and_news_arrive_once(shape: Shape) {
     .await;
     assert_eq!(done["counts"]["created"], 0, "{done}");
     assert_eq!(done["counts"]["updated"], 0, "{done}");
-    assert_eq!(agree(&outside, person, PATIENT).await, news);
+    assert_eq!(outside.agree(person, PATIENT).await, news);
 }
 
 async fn a_server_that_assigns_ids_gets_each_reading_once(shape: Shape) {
@@ -114,23 +95,25 @@ async fn a_server_that_assigns_ids_gets_each_reading_once(shape: Shape) {
     let person = outside.person(1, "Ada");
     outside.withings.seed_history(person, 10, 3).unwrap();
     let deployment = Deployment::start(shape, &outside).await;
-    connect(&deployment, &outside, PATIENT, "1", 11).await;
-    agree(&outside, person, PATIENT).await;
+    let link = connect(&deployment, &outside, PATIENT, "1", 11).await;
+    deployment.settled(&link).await;
+    outside.agree(person, PATIENT).await;
     outside.withings.weigh_now(person, "80.05").unwrap();
-    agree(&outside, person, PATIENT).await;
+    outside.agree(person, PATIENT).await;
 }
 
 async fn a_corrected_reading_replaces_the_former(shape: Shape) {
     let (outside, deployment, person) = world(shape).await;
     let link = connect(&deployment, &outside, PATIENT, "1", 31).await;
-    agree(&outside, person, PATIENT).await;
+    deployment.settled(&link).await;
+    outside.agree(person, PATIENT).await;
     let grpid = outside.withings.add_group(person, weight(72_100)).unwrap();
-    agree(&outside, person, PATIENT).await;
+    outside.agree(person, PATIENT).await;
     outside.withings.correct(grpid, vec![Measure::new(1, 71_300, -3)]).unwrap();
     let (status, _) = deployment.post("/api/ingestors/syncs/", &serde_json::json!({"link": link})).await;
     assert_eq!(status, 202);
     // The same resource: `altered` back to none, and no doubles.
-    agree(&outside, person, PATIENT).await;
+    outside.agree(person, PATIENT).await;
 }
 
 fn weight(grams: i64) -> NewGroup {
@@ -149,20 +132,20 @@ async fn two_patients_do_not_mix(shape: Shape) {
     outside.withings.seed_history(ben, 20, 2).unwrap();
     connect(&deployment, &outside, PATIENT, "1", 31).await;
     connect(&deployment, &outside, "Patient/p2", "2", 31).await;
-    let (a, b) = (agree(&outside, ada, PATIENT).await, agree(&outside, ben, "Patient/p2").await);
+    let (a, b) = (outside.agree(ada, PATIENT).await, outside.agree(ben, "Patient/p2").await);
     assert_ne!(a.ehr, b.ehr, "two histories of different length");
 }
 
 async fn a_burst_of_notifications_is_few_requests(shape: Shape) {
     let (outside, deployment, person) = world(shape).await;
     let link = connect(&deployment, &outside, PATIENT, "1", 31).await;
-    agree(&outside, person, PATIENT).await;
-    pushed(&deployment, &link).await;
+    outside.agree(person, PATIENT).await;
+    deployment.settled(&link).await;
     let before = outside.withings.stats();
     for grams in 0..8 {
         outside.withings.add_group(person, weight(70_000 + grams)).unwrap();
     }
-    agree(&outside, person, PATIENT).await;
+    outside.agree(person, PATIENT).await;
     outside.withings.idle().await;
     let after = outside.withings.stats();
     let notified = after.notify_delivered - before.notify_delivered;
@@ -182,7 +165,7 @@ async fn nothing_readable_is_kept(shape: Shape) {
         outside.withings.add_group(canary, group).unwrap();
     }
     connect(&deployment, &outside, "Patient/canary", "987654321", 31).await;
-    agree(&outside, canary, "Patient/canary").await;
+    outside.agree(canary, "Patient/canary").await;
     let secrets =
         ["771234", "77.1234", "987654321", ohx_tests::outside::CLIENT_SECRET, ohx_tests::deployment::API_KEY];
     for (file, bytes) in deployment.written() {

@@ -125,6 +125,7 @@ async fn connect(outside: &Outside, links: &Links, listener: tokio::net::TcpList
         client_id: "ohx-test".into(),
         base_urls: [base("api"), base("consent")].into(),
         scopes: Vec::new(),
+        records: Vec::new(),
         requests_per_minute: Some(100_000),
     };
     let secret = parts.keyring.seal(&["providers", "withings", "secret"], CLIENT_SECRET.as_bytes()).unwrap();

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
+use ohx_domain::Instant;
 use tempfile::TempDir;
 
 use crate::outside::Outside;
 use crate::process::Process;
-use crate::services;
+use crate::{services, until};
 
 /// The key of the API in tests.
 pub const API_KEY: &str = "an-api-key-for-tests-of-32-characters-or-more";
@@ -29,6 +31,7 @@ pub struct Deployment {
     /// Its processes; the first answers for patients, providers and the API.
     pub processes: Vec<Process>,
     front: Front,
+    environment: BTreeMap<String, String>,
     folder: TempDir,
     http: reqwest::Client,
 }
@@ -50,6 +53,7 @@ impl Deployment {
             ("OHX_API_KEY".to_owned(), API_KEY.to_owned()),
             ("OHX_IDENTIFIER_BASE".to_owned(), "https://ohx.test/ns".to_owned()),
             ("RUST_LOG".to_owned(), "info".to_owned()),
+            ("OHX_MAPPING_REFRESH_SECONDS".to_owned(), "0".to_owned()),
             ("WITHINGS_SECRET".to_owned(), crate::outside::CLIENT_SECRET.to_owned()),
         ]);
         // One address in front, as a reverse proxy gives: `oauth`, `webhook` and `api` are behind it.
@@ -72,7 +76,8 @@ impl Deployment {
                 environment.insert("OHX_RELAY_RECLAIM_SECONDS".into(), "7".into());
             }
         }
-        apply(&environment, folder.path(), outside);
+        let (code, said) = apply(&environment, folder.path(), &outside.configuration());
+        assert_eq!(code, Some(0), "{said}");
         let start = |name: &str, arguments: &[&str], environment: &BTreeMap<String, String>| {
             Process::start(name, arguments, environment, folder.path())
         };
@@ -108,7 +113,7 @@ impl Deployment {
         let listener =
             tokio::net::TcpListener::bind(("127.0.0.1", front_port)).await.expect("the front's port");
         tokio::spawn(async move { axum::serve(listener, proxy).await });
-        let deployment = Self { shape, processes, front, folder, http };
+        let deployment = Self { shape, processes, front, environment, folder, http };
         for process in &deployment.processes {
             process.ready(&deployment.http).await;
         }
@@ -138,6 +143,37 @@ impl Deployment {
         let response = request.send().await.expect("the API answers");
         let status = response.status().as_u16();
         (status, response.json().await.unwrap_or_default())
+    }
+
+    /// Waits until all of a link's history is at the EHR, of every record that it reads, and the provider pushes: nothing
+    /// is on its way any more.
+    pub async fn settled(&self, link: &str) {
+        until("all of the history is published, and push is registered", 180, async || {
+            let shown = self.get(&format!("/api/base/provider-links/{link}/")).await;
+            let connected: Instant = shown["connected_at"].as_str()?.parse().ok()?;
+            // A provider's clock may have whole seconds.
+            let before = connected - Duration::from_secs(1);
+            let coverage = self.get(&format!("/api/ingestors/coverage/?link={link}")).await;
+            let records = coverage.as_array().filter(|records| !records.is_empty())?;
+            let holes = records.iter().flat_map(|record| record["missing"].as_array().into_iter().flatten());
+            let mut starts = holes.map(|hole| hole["start"].as_str()?.parse::<Instant>().ok());
+            let published = starts.all(|start| start.is_some_and(|start| start >= before));
+            (published && shown["push"]["mode"] == "subscribed").then_some(())
+        })
+        .await;
+    }
+
+    /// `ohx apply` of another file; gives its exit code, and what it said.
+    pub fn apply(&self, configuration: &str) -> (Option<i32>, String) {
+        apply(&self.environment, self.folder.path(), configuration)
+    }
+
+    /// The metrics of a function: of the one process, where there is one only.
+    pub async fn metrics(&self, function: &str) -> String {
+        let own = format!("ohx-{function}");
+        let process = self.processes.iter().find(|p| p.name == own || p.name == "ohx").expect("the function");
+        let answer = self.http.get(format!("{}/metrics", process.url())).send().await.expect("metrics");
+        answer.text().await.expect("a text")
     }
 
     /// Sends the nightly ping: to the function in many processes. One process has a timer of its own for that.
@@ -201,11 +237,14 @@ async fn forward(
     (status, headers, body).into_response()
 }
 
-/// `ohx apply`, which also brings the schema up to date.
-fn apply(environment: &BTreeMap<String, String>, folder: &Path, outside: &Outside) {
+/// `ohx apply`, which also brings the schema up to date; gives its exit code, and what it and those before it said.
+fn apply(
+    environment: &BTreeMap<String, String>,
+    folder: &Path,
+    configuration: &str,
+) -> (Option<i32>, String) {
     let file = folder.join("ohx.yaml");
-    std::fs::write(&file, outside.configuration()).expect("the file");
+    std::fs::write(&file, configuration).expect("the file");
     let mut apply = Process::start("ohx", &["apply", "-f", &file.display().to_string()], environment, folder);
-    let code = apply.wait();
-    assert_eq!(code, Some(0), "{}", apply.log());
+    (apply.wait(), apply.log())
 }

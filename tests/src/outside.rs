@@ -1,12 +1,13 @@
 //! The outside world: the simulated Withings and the small FHIR server, on ports of their own, in the test's process.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ohx_domain::{Clock, SystemClock};
-use ohx_sandbox::compare::{self, Row};
+use ohx_sandbox::compare::{self, RecordAndKind, Row};
 use ohx_sandbox::fhir::{Fault, FhirServer};
-use ohx_sandbox::withings::{Config, Person, Simulator};
+use ohx_sandbox::withings::{Config, Person, Simulator, USUAL};
 use tokio::net::TcpListener;
 
 /// The app's secret at the simulated provider.
@@ -30,6 +31,7 @@ pub struct Outside {
     /// `update` or `conditional-create`.
     pub strategy: &'static str,
     batch_size: usize,
+    records: &'static [&'static str],
 }
 
 async fn serve(router: axum::Router) -> String {
@@ -58,7 +60,7 @@ impl Outside {
         let ehr = FhirServer::new(clock);
         let withings_url = serve(withings.router()).await;
         let fhir_url = format!("{}/fhir", serve(ehr.router()).await);
-        Self { withings, ehr, withings_url, fhir_url, strategy: "update", batch_size: 100 }
+        Self { withings, ehr, withings_url, fhir_url, strategy: "update", batch_size: 100, records: &USUAL }
     }
 
     /// Writes with another strategy, or other batches.
@@ -69,12 +71,20 @@ impl Outside {
         self
     }
 
-    /// The file for `ohx apply`.
+    /// Reads these records.
+    #[must_use]
+    pub fn reading(mut self, records: &'static [&'static str]) -> Self {
+        self.records = records;
+        self
+    }
+
+    /// The file for `ohx apply`. It names no records where they are those that are read anyway.
     pub fn configuration(&self) -> String {
-        let Self { withings_url, fhir_url, strategy, batch_size, .. } = self;
+        let Self { withings_url, fhir_url, strategy, batch_size, records, .. } = self;
+        let records = if *records == USUAL { String::new() } else { format!("    records: {records:?}\n") };
         format!(
             "providers:\n  - name: withings\n    type: withings\n    client_id: ohx-test\n    client_secret: {{ env: WITHINGS_SECRET }}\n    \
-             requests_per_minute: 100000\n    base_urls: {{ api: \"{withings_url}\", consent: \"{withings_url}\" }}\n\
+             requests_per_minute: 100000\n    base_urls: {{ api: \"{withings_url}\", consent: \"{withings_url}\" }}\n{records}\
              ehrs:\n  - name: clinic\n    base_url: {fhir_url}\n    strategy: {strategy}\n    batch_size: {batch_size}\n"
         )
     }
@@ -103,15 +113,47 @@ impl Outside {
         response.headers()["location"].to_str().expect("text").to_owned()
     }
 
-    /// Both sides, held against each other, all kinds added up.
+    /// Both sides, held against each other, by record and kind.
+    pub async fn rows(&self, person: u64, patient: &str) -> BTreeMap<RecordAndKind, Row> {
+        let rows =
+            compare::compare(&self.withings, person, self.records, &http(), &self.fhir_url, patient).await;
+        rows.expect("both answer")
+    }
+
+    /// The same, all of them added up.
     pub async fn agreement(&self, person: u64, patient: &str) -> Row {
-        let rows = compare::compare(&self.withings, person, &http(), &self.fhir_url, patient)
-            .await
-            .expect("both answer");
-        rows.into_values().fold(Row::default(), |mut sum, row| {
-            sum += row;
-            sum
-        })
+        self.rows(person, patient).await.into_values().sum()
+    }
+
+    /// Waits until both sides have the same readings, and say the same of each; gives all of them added up.
+    ///
+    /// # Panics
+    /// After a minute and a half, with the kinds that differ.
+    pub async fn agree(&self, person: u64, patient: &str) -> Row {
+        self.agreed(person, patient).await.into_values().sum()
+    }
+
+    /// The same, by record and kind.
+    ///
+    /// # Panics
+    /// As [`Outside::agree`].
+    pub async fn agreed(&self, person: u64, patient: &str) -> BTreeMap<RecordAndKind, Row> {
+        let end = tokio::time::Instant::now() + Duration::from_secs(90);
+        loop {
+            // Counting is cheap; reading all of them is not.
+            let wanted = compare::wanted(&self.withings, person, self.records).expect("a person").len();
+            let have = compare::count(&http(), &self.fhir_url, patient).await.expect("the EHR answers");
+            let late = tokio::time::Instant::now() > end;
+            if late || (have == wanted && wanted > 0) {
+                let rows = self.rows(person, patient).await;
+                let differ: Vec<_> = rows.iter().filter(|(_, row)| !row.agrees()).collect();
+                if differ.is_empty() {
+                    return rows;
+                }
+                assert!(!late, "provider and EHR do not agree: {differ:#?}");
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 }
 

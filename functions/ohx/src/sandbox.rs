@@ -24,6 +24,8 @@ pub(crate) const PEOPLE: [(u64, &str, &str); 3] = [
 pub(crate) const CLIENT_ID: &str = "ohx-sandbox";
 /// Its secret. Nothing behind it is real.
 pub(crate) const CLIENT_SECRET: &str = "sandbox-secret";
+/// Calls a minute that it may make, more than on the free plan: nobody wants to watch a quota.
+const REQUESTS_PER_MINUTE: usize = 1200;
 
 /// Runs a simulated Withings and a small in-memory FHIR R5 server, each on its own port, for trying things out.
 #[derive(Args)]
@@ -62,7 +64,7 @@ pub(crate) async fn listen(port: u16, what: &str) -> anyhow::Result<TcpListener>
 }
 
 impl World {
-    /// Starts both servers, with people who have a history.
+    /// Starts both servers, with people who have a history: measurements, days, workouts, nights, samples and ECGs.
     pub(crate) async fn start(
         withings: TcpListener,
         fhir: TcpListener,
@@ -72,10 +74,13 @@ impl World {
     ) -> anyhow::Result<Self> {
         let clock = Arc::new(SystemClock);
         let http = outbound::client(Duration::from_secs(10))?;
-        let simulator = Simulator::new(Config::new(CLIENT_ID, CLIENT_SECRET, redirects), clock.clone(), http);
+        let mut config = Config::new(CLIENT_ID, CLIENT_SECRET, redirects);
+        config.requests_per_minute = REQUESTS_PER_MINUTE;
+        let simulator = Simulator::new(config, clock.clone(), http);
         for (id, name, timezone) in PEOPLE {
             simulator.add_person(Person { id, name: name.into(), timezone: timezone.into() })?;
             simulator.seed_history(id, days, 3)?;
+            simulator.seed_daily(id, days)?;
         }
         let withings_url = format!("http://{}", withings.local_addr()?);
         let fhir_url = format!("http://{}/fhir", fhir.local_addr()?);
@@ -108,7 +113,7 @@ impl Sandbox {
 pub(crate) fn configuration(withings_url: &str, fhir_url: &str) -> String {
     format!(
         "providers:\n  - name: withings\n    type: withings\n    client_id: {CLIENT_ID}\n    client_secret: {{ env: WITHINGS_SECRET }}\n    \
-         base_urls: {{ api: \"{withings_url}\", consent: \"{withings_url}\" }}\n\
+         requests_per_minute: {REQUESTS_PER_MINUTE}\n    base_urls: {{ api: \"{withings_url}\", consent: \"{withings_url}\" }}\n\
          ehrs:\n  - name: clinic\n    base_url: {fhir_url}\n"
     )
 }

@@ -1,15 +1,16 @@
 //! Provider and EHR, held against each other: what is missing, doubled or altered.
 //!
-//! The EHR is read over FHIR REST like any client would, so that this works with every server.
+//! The EHR is read over FHIR REST like any client would, so that this works with every server. A reading is told by the
+//! end of its identifier's system, which is the record, and by what follows the account in its value.
+
+mod observation;
 
 use std::collections::{BTreeMap, HashMap};
 
-use ohx_domain::Instant;
-use ohx_domain::decimal::{Exact, parse_json_number, scale10};
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
-use crate::withings::{Kind, Reading, Simulator, SimulatorError};
+use self::observation::Observation;
+use crate::withings::{Reading, Simulator, SimulatorError};
 
 /// Why the two could not be compared.
 #[derive(Debug, thiserror::Error)]
@@ -22,7 +23,7 @@ pub enum CompareError {
     Ehr(String),
 }
 
-/// One kind of reading of one person.
+/// One kind of reading of one record of one person.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Row {
     /// Readings that the provider has, and a correct consumer delivers.
@@ -33,7 +34,7 @@ pub struct Row {
     pub duplicates: usize,
     /// Readings that the EHR does not have.
     pub missing: usize,
-    /// Observations whose value, digits or time differ from the reading's.
+    /// Observations whose code, value, digits, unit, time or offset differ from the reading's.
     pub altered: usize,
     /// Observations of readings that the provider does not have.
     pub strange: usize,
@@ -57,51 +58,85 @@ impl std::ops::AddAssign for Row {
     }
 }
 
-/// Compares one person's readings with one patient's Observations, by kind.
+impl std::iter::Sum for Row {
+    fn sum<I: Iterator<Item = Self>>(rows: I) -> Self {
+        rows.fold(Self::default(), |mut sum, row| {
+            sum += row;
+            sum
+        })
+    }
+}
+
+/// A record, such as `getmeas`, and a kind of its readings.
+pub type RecordAndKind = (String, String);
+
+/// A person's readings of the records that are read, such as [`crate::withings::USUAL`].
+///
+/// # Errors
+/// [`SimulatorError::UnknownPerson`].
+pub fn wanted(simulator: &Simulator, person: u64, records: &[&str]) -> Result<Vec<Reading>, SimulatorError> {
+    let mut readings = simulator.readings(person)?;
+    readings.retain(|reading| records.contains(&reading.record));
+    Ok(readings)
+}
+
+/// Compares one person's readings of the records that are read with one patient's Observations, by record and kind.
 ///
 /// # Errors
 /// [`CompareError`].
 pub async fn compare(
     simulator: &Simulator,
     person: u64,
+    records: &[&str],
     http: &reqwest::Client,
     fhir_base: &str,
     patient: &str,
-) -> Result<BTreeMap<String, Row>, CompareError> {
-    let readings = simulator.readings(person)?;
+) -> Result<BTreeMap<RecordAndKind, Row>, CompareError> {
+    let readings = wanted(simulator, person, records)?;
     let observations = observations(http, fhir_base, patient).await?;
-    let mut rows: BTreeMap<String, Row> = BTreeMap::new();
-    let mut wanted: HashMap<(i64, Kind), &Reading> = HashMap::new();
-    for reading in &readings {
-        rows.entry(reading.kind.to_owned()).or_default().provider += 1;
-        wanted.insert((reading.grpid, reading.kind), reading);
+    Ok(held_against(&readings, &observations))
+}
+
+fn held_against(readings: &[Reading], observations: &[Observation]) -> BTreeMap<RecordAndKind, Row> {
+    let mut rows: BTreeMap<RecordAndKind, Row> = BTreeMap::new();
+    let mut wanted: HashMap<(&str, String), (&Reading, usize)> = HashMap::new();
+    for reading in readings {
+        rows.entry((reading.record.to_owned(), reading.kind.to_owned())).or_default().provider += 1;
+        wanted.insert((reading.record, reading.identity()), (reading, 0));
     }
-    let mut seen: HashMap<(i64, String), usize> = HashMap::new();
-    for observation in &observations {
-        let Some((grpid, kind)) = observation.record() else {
-            rows.entry("unidentified".to_owned()).or_default().strange += 1;
+    let mut strangers: HashMap<(&str, String), usize> = HashMap::new();
+    for observation in observations {
+        let Some((record, identity, kind)) = observation.reading() else {
+            rows.entry(("none".to_owned(), "unidentified".to_owned())).or_default().strange += 1;
             continue;
         };
-        let row = rows.entry(kind.clone()).or_default();
+        let row = rows.entry((record.to_owned(), kind.to_owned())).or_default();
         row.ehr += 1;
-        let times = seen.entry((grpid, kind.clone())).or_default();
-        *times += 1;
-        if *times > 1 {
-            row.duplicates += 1;
-            continue;
-        }
-        match wanted.iter().find(|((g, k), _)| *g == grpid && *k == kind).map(|(_, reading)| reading) {
-            None => row.strange += 1,
-            Some(reading) if !observation.says(reading) => row.altered += 1,
-            Some(_) => {}
+        let key = (record, identity.to_owned());
+        match wanted.get_mut(&key) {
+            Some((reading, seen)) => {
+                *seen += 1;
+                match *seen {
+                    1 if observation.says(reading) => {}
+                    1 => row.altered += 1,
+                    _ => row.duplicates += 1,
+                }
+            }
+            None => {
+                let seen = strangers.entry(key).or_default();
+                *seen += 1;
+                if *seen == 1 {
+                    row.strange += 1;
+                } else {
+                    row.duplicates += 1;
+                }
+            }
         }
     }
-    for (grpid, kind) in wanted.keys() {
-        if !seen.contains_key(&(*grpid, (*kind).to_owned())) {
-            rows.entry((*kind).to_owned()).or_default().missing += 1;
-        }
+    for (reading, _) in wanted.values().filter(|(_, seen)| *seen == 0) {
+        rows.entry((reading.record.to_owned(), reading.kind.to_owned())).or_default().missing += 1;
     }
-    Ok(rows)
+    rows
 }
 
 /// How many Observations a patient has, without reading them.
@@ -116,59 +151,6 @@ pub async fn count(http: &reqwest::Client, fhir_base: &str, patient: &str) -> Re
     let url = format!("{fhir_base}/Observation?subject={patient}&_summary=count");
     let counted: Counted = get(http, &url).await?;
     Ok(counted.total)
-}
-
-/// What of an Observation is compared. It has no `Debug`: it holds values.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Observation {
-    #[serde(default)]
-    identifier: Vec<Identifier>,
-    effective_date_time: Option<String>,
-    value_quantity: Option<Quantity>,
-    #[serde(default)]
-    component: Vec<Component>,
-}
-
-#[derive(Deserialize)]
-struct Identifier {
-    value: String,
-}
-
-#[derive(Deserialize)]
-struct Quantity {
-    value: Box<RawValue>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Component {
-    value_quantity: Option<Quantity>,
-}
-
-impl Observation {
-    /// The group and kind in `<account>.<grpid>.<kind>`.
-    fn record(&self) -> Option<(i64, String)> {
-        let mut fields = self.identifier.first()?.value.splitn(3, '.').skip(1);
-        Some((fields.next()?.parse().ok()?, fields.next()?.to_owned()))
-    }
-
-    /// Whether it says what the reading says, to the last digit, at the same instant.
-    fn says(&self, reading: &Reading) -> bool {
-        let at = self.effective_date_time.as_deref().and_then(|text| text.parse::<Instant>().ok());
-        let quantities =
-            self.value_quantity.iter().chain(self.component.iter().filter_map(|c| c.value_quantity.as_ref()));
-        let values: Vec<_> = quantities.map(|q| q.value.get().to_owned()).collect();
-        let wanted: Vec<_> = reading.values.iter().filter_map(|v| in_fhir_unit(reading.kind, v)).collect();
-        at.map(Instant::as_second) == Some(reading.date) && values == wanted
-    }
-}
-
-/// A value as FHIR's profile wants it: Withings sends heights in metres, the profile takes centimetres.
-fn in_fhir_unit(kind: Kind, value: &str) -> Option<String> {
-    let exact: Exact = parse_json_number(value)?;
-    let power = if kind == "body-height" { 2 } else { 0 };
-    scale10(exact, power).map(|v| v.to_string())
 }
 
 #[derive(Deserialize)]
@@ -214,4 +196,52 @@ async fn observations(
         next = page.link.into_iter().find(|l| l.relation == "next").map(|l| l.url);
     }
     Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::withings::OWN;
+
+    fn reading(kind: &'static str, said: &str) -> Reading {
+        Reading {
+            record: "getmeas",
+            id: "9".into(),
+            kind,
+            position: None,
+            code: "29463-7",
+            date: 1_720_000_000,
+            when: "2024-07-03T11:46:40+02:00".into(),
+            preliminary: false,
+            values: [(OWN, said.to_owned())].into(),
+        }
+    }
+
+    fn observation(identity: &str, value: &str) -> Observation {
+        let text = format!(
+            r#"{{"identifier":[{{"system":"https://a/ns/withings/getmeas","value":"x.{identity}"}}],"status":"final",
+              "code":{{"coding":[{{"system":"http://loinc.org","code":"29463-7"}}]}},"effectiveDateTime":"2024-07-03T11:46:40+02:00",
+              "valueQuantity":{{"value":{value},"unit":"kg","system":"http://unitsofmeasure.org","code":"kg"}}}}"#
+        );
+        serde_json::from_str(&text).unwrap()
+    }
+
+    #[test]
+    fn each_reading_counts_for_what_became_of_it() {
+        let readings = [reading("body-weight", "72.10 kg"), reading("bone-mass", "3 kg")];
+        let row = |observations: &[Observation]| -> Row {
+            held_against(&readings, observations).into_values().sum()
+        };
+        let (weight, bones) = (observation("9.body-weight", "72.10"), observation("9.bone-mass", "3"));
+        assert!(row(&[weight, bones]).agrees());
+        let found = row(&[
+            observation("9.body-weight", "72.1"),
+            observation("9.body-weight", "72.10"),
+            observation("8.body-weight", "1"),
+            observation("8.body-weight", "1"),
+            serde_json::from_str(r#"{"status":"final"}"#).unwrap(),
+        ]);
+        let expected = Row { provider: 2, ehr: 4, duplicates: 2, missing: 1, altered: 1, strange: 2 };
+        assert_eq!(found, expected);
+    }
 }

@@ -10,9 +10,12 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
+use ohx_domain::Instant as Moment;
 use ohx_runtime::{Settings, outbound, shutdown_signal};
-use ohx_sandbox::compare::{self, Row};
+use ohx_sandbox::compare::{self, RecordAndKind, Row};
+use ohx_sandbox::withings::USUAL;
 use secrecy::ExposeSecret as _;
+use serde::Deserialize;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -41,16 +44,42 @@ pub(crate) struct Demo {
     /// Days of history
     #[arg(long, default_value_t = 30)]
     days: u32,
+    /// Shows every kind of reading in the table, not only every record
+    #[arg(long)]
+    all_kinds: bool,
 }
 
-/// By patient, by kind.
-type Comparison = Vec<(&'static str, BTreeMap<String, Row>)>;
+/// By patient, by record and kind.
+type Comparison = Vec<(&'static str, BTreeMap<RecordAndKind, Row>)>;
 
 struct Show {
     world: World,
     http: reqwest::Client,
     api_key: String,
     url: String,
+}
+
+/// What the API says of a record's coverage.
+#[derive(Deserialize)]
+struct Covered {
+    missing: Vec<Hole>,
+}
+
+#[derive(Deserialize)]
+struct Hole {
+    start: Moment,
+}
+
+/// What the API says of a link.
+#[derive(Deserialize)]
+struct Connected {
+    connected_at: Moment,
+    push: Push,
+}
+
+#[derive(Deserialize)]
+struct Push {
+    mode: String,
 }
 
 fn patient_reference(person: u64) -> String {
@@ -88,7 +117,7 @@ impl Demo {
         let show = Show { world, http: outbound::client(Duration::from_secs(30))?, api_key, url };
 
         let shown = tokio::select! {
-            shown = show.everything(self.days) => shown,
+            shown = show.everything(self.days, self.all_kinds) => shown,
             () = shutdown_signal() => Ok(false),
         };
         if let Ok(true) = shown
@@ -114,27 +143,22 @@ impl Demo {
 
 impl Show {
     /// Connects, waits, shows, weighs. Gives whether provider and EHR agree.
-    async fn everything(&self, days: u32) -> anyhow::Result<bool> {
+    async fn everything(&self, days: u32, all_kinds: bool) -> anyhow::Result<bool> {
         println!(
             "Open Health Exchange, with nothing real in it: SQLite, in-process bus, simulated Withings, small FHIR R5 server\n"
         );
         let began = Instant::now();
+        let mut links = Vec::new();
         for (person, name, _) in PEOPLE {
-            patient::connect(
-                &self.http,
-                &self.url,
-                &self.api_key,
-                &patient_reference(person),
-                person,
-                days + 1,
-            )
-            .await
-            .with_context(|| format!("connecting {name}"))?;
+            let patient = patient_reference(person);
+            let link =
+                patient::connect(&self.http, &self.url, &self.api_key, &patient, person, days + 1).await;
+            links.push(link.with_context(|| format!("connecting {name}"))?);
             println!("  {name} has consented at the provider and is connected");
         }
-        let arrived = self.backfill().await?;
+        let arrived = self.backfill(&links).await?;
         let comparison = self.compare().await?;
-        println!("\n{}", table::table(&comparison));
+        println!("\n{}", table::table(&comparison, all_kinds));
         println!("{arrived} readings of {days} days in {:.1} s", began.elapsed().as_secs_f64());
         let mut agrees = agree(&comparison);
         if agrees {
@@ -146,24 +170,45 @@ impl Show {
         Ok(agrees)
     }
 
-    /// Waits for the history to arrive, with a bar.
-    async fn backfill(&self) -> anyhow::Result<usize> {
+    /// Waits until every record's history is at the EHR and the provider pushes, with a bar. Gives how many readings
+    /// have arrived by then.
+    async fn backfill(&self, links: &[String]) -> anyhow::Result<usize> {
         let mut expected = 0;
         for (person, ..) in PEOPLE {
-            expected += self.world.withings.readings(person)?.len();
+            expected += compare::wanted(&self.world.withings, person, &USUAL)?.len();
         }
         let bar = ProgressBar::new(expected as u64);
         bar.set_style(ProgressStyle::with_template("  {bar:40} {pos}/{len} readings in the EHR, {elapsed}")?);
         let end = Instant::now() + BACKFILL;
         loop {
+            let mut ready = true;
+            for link in links {
+                ready = ready && self.is_ready(link).await?;
+            }
             let arrived = self.arrived().await?;
             bar.set_position(arrived as u64);
-            if arrived >= expected || Instant::now() > end {
+            if ready || Instant::now() > end {
                 bar.finish();
                 return Ok(arrived);
             }
             tokio::time::sleep(LOOK).await;
         }
+    }
+
+    /// Whether a link lacks nothing from before its consent, and hears of news.
+    async fn is_ready(&self, link: &str) -> anyhow::Result<bool> {
+        let records: Vec<Covered> = self.get(&format!("ingestors/coverage/?link={link}")).await?;
+        let link: Connected = self.get(&format!("base/provider-links/{link}/")).await?;
+        // The provider's clock has whole seconds.
+        let before = link.connected_at - Duration::from_secs(1);
+        let published = records.iter().flat_map(|record| &record.missing).all(|hole| hole.start >= before);
+        Ok(!records.is_empty() && published && link.push.mode == "subscribed")
+    }
+
+    async fn get<T: serde::de::DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
+        let url = format!("{}/api/{path}", self.url);
+        let answer = self.http.get(url).bearer_auth(&self.api_key).send().await?.error_for_status()?;
+        answer.json().await.context("the API")
     }
 
     async fn arrived(&self) -> anyhow::Result<usize> {
@@ -200,9 +245,8 @@ impl Show {
         let mut all = Vec::new();
         for (person, name, _) in PEOPLE {
             let patient = patient_reference(person);
-            let rows =
-                compare::compare(&self.world.withings, person, &self.http, &self.world.fhir_url, &patient)
-                    .await?;
+            let World { withings, fhir_url, .. } = &self.world;
+            let rows = compare::compare(withings, person, &USUAL, &self.http, fhir_url, &patient).await?;
             all.push((name, rows));
         }
         Ok(all)

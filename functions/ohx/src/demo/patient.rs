@@ -5,7 +5,8 @@ use reqwest::header;
 use serde_json::{Value, json};
 use url::Url;
 
-/// Creates a link through the API, follows its address to the provider, consents there as `person`, and comes back.
+/// Creates a link through the API, follows its address to the provider, consents there as `person`, and comes back. Gives the
+/// link's id.
 pub(crate) async fn connect(
     http: &reqwest::Client,
     ohx: &str,
@@ -13,12 +14,13 @@ pub(crate) async fn connect(
     patient: &str,
     person: u64,
     days: u32,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<String> {
     let new = json!({"provider": "withings", "ehr": "clinic", "patient": patient, "backfill_days": days});
     let created =
         http.post(format!("{ohx}/api/base/provider-links/")).bearer_auth(api_key).json(&new).send().await?;
     let created: Value = created.error_for_status().context("the API")?.json().await?;
     let address = created["connect_url"].as_str().context("the API gave no connect_url")?;
+    let id = created["id"].as_str().context("the API gave no id")?.to_owned();
 
     let sent = http.get(address).send().await.context("the connect address")?;
     let cookie = text(&sent, &header::SET_COOKIE)?.split(';').next().unwrap_or_default().to_owned();
@@ -35,7 +37,7 @@ pub(crate) async fn connect(
 
     let end = http.get(back).header(header::COOKIE, cookie).send().await.context("the way back")?;
     ensure!(end.status().is_success(), "the callback answered {}", end.status());
-    Ok(())
+    Ok(id)
 }
 
 fn text(response: &reqwest::Response, name: &header::HeaderName) -> anyhow::Result<String> {

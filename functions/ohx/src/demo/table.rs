@@ -1,31 +1,68 @@
 //! The table that the demo ends with.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
+
+use ohx_sandbox::compare::{RecordAndKind, Row};
+use ohx_sandbox::withings::USUAL;
 
 use super::Comparison;
 
-/// Patient by measure: readings at the provider, Observations in the EHR, and what does not agree.
-pub(crate) fn table(comparison: &Comparison) -> String {
-    let header = ["patient", "measure", "provider", "EHR", "duplicates", "missing", "altered"];
-    let mut lines: Vec<[String; 7]> = vec![header.map(str::to_owned)];
+/// What stands to the left, words, and how many numbers follow.
+const WORDS: [&str; 3] = ["patient", "record", "kind"];
+const NUMBERS: [&str; 5] = ["provider", "EHR", "duplicates", "missing", "altered"];
+
+/// Patient by record (and kind): readings at the provider, Observations in the EHR, and what does not agree.
+pub(crate) fn table(comparison: &Comparison, all_kinds: bool) -> String {
+    let words = if all_kinds { WORDS.len() } else { WORDS.len() - 1 };
+    let header = WORDS.iter().take(words).chain(&NUMBERS).map(ToString::to_string).collect();
+    let mut lines: Vec<Vec<String>> = vec![header];
     for (patient, rows) in comparison {
-        let mut name = *patient;
-        for (kind, row) in rows {
+        let mut before = ("", String::new());
+        for ((_, record, kind), row) in grouped(rows, all_kinds) {
+            let mut line = vec![String::new(); words];
+            if before.0 != *patient {
+                line[0] = (*patient).to_owned();
+            }
+            if (before.0, &before.1) != (*patient, &record) {
+                line[1].clone_from(&record);
+            }
+            if all_kinds {
+                line[2] = kind;
+            }
+            before = (patient, record);
             let numbers = [row.provider, row.ehr, row.duplicates, row.missing, row.altered + row.strange];
-            let [provider, ehr, duplicates, missing, altered] = numbers.map(|n| n.to_string());
-            lines.push([name.to_owned(), kind.clone(), provider, ehr, duplicates, missing, altered]);
-            name = "";
+            line.extend(numbers.map(|n| n.to_string()));
+            lines.push(line);
         }
     }
-    let width = |column: usize| lines.iter().map(|l| l[column].len()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..header.len()).map(width).collect();
+    aligned(&lines, words)
+}
+
+/// Rows in the order of the records, added up where kinds are not told apart.
+fn grouped(rows: &BTreeMap<RecordAndKind, Row>, all_kinds: bool) -> BTreeMap<(usize, String, String), Row> {
+    let mut grouped = BTreeMap::<_, Row>::new();
+    for ((record, kind), row) in rows {
+        let at = USUAL.iter().position(|usual| usual == record).unwrap_or(USUAL.len());
+        let kind = if all_kinds { kind.clone() } else { String::new() };
+        *grouped.entry((at, record.clone(), kind)).or_default() += *row;
+    }
+    grouped
+}
+
+/// Words to the left, numbers to the right, and a rule under the first line.
+fn aligned(lines: &[Vec<String>], words: usize) -> String {
+    let width = |column: usize| lines.iter().filter_map(|line| line.get(column)).map(String::len).max();
+    let widths: Vec<usize> = (0..words + NUMBERS.len()).map_while(width).collect();
     let mut text = String::new();
     for (at, line) in lines.iter().enumerate() {
-        for (column, cell) in line.iter().enumerate() {
-            // Words to the left, numbers to the right. Writing to a String cannot fail.
-            let width = widths[column];
-            let _infallible =
-                if column < 2 { write!(text, "  {cell:<width$}") } else { write!(text, "  {cell:>width$}") };
+        for (column, (cell, width)) in line.iter().zip(&widths).enumerate() {
+            // Writing to a String cannot fail.
+            let _infallible = if column < words {
+                write!(text, "  {cell:<width$}")
+            } else {
+                write!(text, "  {cell:>width$}")
+            };
         }
         text.push('\n');
         if at == 0 {

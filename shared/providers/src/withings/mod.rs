@@ -1,9 +1,9 @@
 //! Withings Health Data API ("public API", v2), read as its OpenAPI document, its developer guides and reports of
 //! live calls describe it.
 //!
-//! What bites: HTTP answers 200 for almost everything, and the JSON envelope's `status` tells ([`status`]); an
-//! authorization code lives 30 seconds; refresh tokens rotate; numbers come as text and text as numbers ([`loose`]);
-//! notifications are not signed ([`notify`]). `docs/providers/withings.md` is the operator's side of it.
+//! What bites: HTTP answers 200 for almost everything, and the JSON envelope's `status` tells (`status`); an
+//! authorization code lives 30 seconds; refresh tokens rotate; numbers come as text and text as numbers (`loose`);
+//! notifications are not signed (`notify`). `docs/providers/withings.md` is the operator's side of it.
 
 mod call;
 mod civil;

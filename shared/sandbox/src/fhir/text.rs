@@ -117,20 +117,28 @@ pub(super) fn stamp(resource: &str, id: &str, version: u64, updated: &str) -> Re
     Ok(out.end())
 }
 
-/// A resource with only these elements, and those that are always there, marked as cut.
+/// A resource with only these elements, and those that are always there, marked as cut. It keeps its own tags where
+/// `meta` is asked for.
 pub(super) fn cut(resource: &str, elements: &[&str]) -> Result<String, Refused> {
     const SUBSETTED: &str =
-        r#"[{"system":"http://terminology.hl7.org/CodeSystem/v3-ObservationValue","code":"SUBSETTED"}]"#;
+        r#"{"system":"http://terminology.hl7.org/CodeSystem/v3-ObservationValue","code":"SUBSETTED"}"#;
     let members = Members::parse(resource)?;
     let mut out = Object::new();
     for (name, value) in members.0 {
         if name == "meta" {
             let mut meta = Object::new();
-            for (name, value) in Members::parse(value.get())?.0.into_iter().filter(|(name, _)| name != "tag")
-            {
-                meta.raw(&name, value.get());
+            let mut tags: Vec<&str> = Vec::new();
+            for (name, value) in Members::parse(value.get())?.0 {
+                if name != "tag" {
+                    meta.raw(&name, value.get());
+                } else if elements.contains(&"meta") {
+                    let own: Vec<&RawValue> = serde_json::from_str(value.get())
+                        .map_err(|_| Refused::malformed("meta.tag is not a list"))?;
+                    tags.extend(own.into_iter().map(RawValue::get));
+                }
             }
-            out.raw("meta", &meta.raw("tag", SUBSETTED).end());
+            tags.push(SUBSETTED);
+            out.raw("meta", &meta.raw("tag", &format!("[{}]", tags.join(","))).end());
         } else if matches!(&*name, "resourceType" | "id") || elements.contains(&&*name) {
             out.raw(&name, value.get());
         }
@@ -188,6 +196,18 @@ mod tests {
         for text in [r#"{"a":1,"a":2}"#, "[]", "1", "", "{", r#"{"a":1} x"#] {
             assert!(Members::parse(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn what_is_cut_says_so_and_keeps_the_tags_that_were_asked_for() {
+        let whole = r#"{"resourceType":"Device","id":"1","meta":{"versionId":"2","tag":[{"code":"a"}]},"status":"active"}"#;
+        let mark =
+            r#"{"system":"http://terminology.hl7.org/CodeSystem/v3-ObservationValue","code":"SUBSETTED"}"#;
+        let expected = |tags: String, rest: &str| {
+            format!(r#"{{"resourceType":"Device","id":"1","meta":{{"versionId":"2","tag":[{tags}]}}{rest}}}"#)
+        };
+        assert_eq!(cut(whole, &["meta"]).unwrap(), expected(format!(r#"{{"code":"a"}},{mark}"#), ""));
+        assert_eq!(cut(whole, &["status"]).unwrap(), expected(mark.to_owned(), r#","status":"active""#));
     }
 
     #[test]

@@ -15,6 +15,11 @@ use super::{Simulator, data};
 /// An answer's window, which is cut there without a word.
 pub(super) const LONGEST: i64 = 86_400;
 
+/// What a basic plan does not tell of workouts.
+pub(super) const WORKOUT_EXTRAS: &[&str] = &["spo2_average", "core_body_temperature_avg"];
+/// What a basic plan does not tell of samples.
+pub(super) const INTRADAY_EXTRAS: &[&str] = &["spo2_auto", "rr", "core_body_temperature"];
+
 /// Days, or what changed since: the two ways to ask for records of civil days.
 pub(super) enum Asked {
     Days(Date, Date),
@@ -154,7 +159,7 @@ struct WorkoutRow<'a> {
 
 fn workouts(account: &Account, call: &Call, size: usize) -> Result<Answer, Refusal> {
     let asked = Asked::of(call)?;
-    let visible = Visible::of(call, !account.life.basic, &["spo2_average", "core_body_temperature_avg"])?;
+    let visible = Visible::of(call, !account.life.basic, WORKOUT_EXTRAS)?;
     let day = |workout: &Workout| local_date(workout.startdate, &workout.timezone);
     let rows: Vec<&Workout> =
         account.life.workouts.values().filter(|w| asked.wants(day(w), w.modified)).collect();
@@ -211,8 +216,7 @@ pub(super) fn disorder(number: i64) -> u64 {
 }
 
 fn intraday(account: &Account, call: &Call) -> Result<Answer, Refusal> {
-    let hidden = &["spo2_auto", "rr", "core_body_temperature"];
-    let visible = Visible::of(call, !account.life.basic, hidden)?;
+    let visible = Visible::of(call, !account.life.basic, INTRADAY_EXTRAS)?;
     let samples = &account.life.samples;
     let (from, to) = match (call.number("startdate")?, call.number("enddate")?) {
         (Some(from), Some(to)) => (from, to.min(from.saturating_add(LONGEST))),

@@ -177,7 +177,7 @@ async fn truth(Shared(sim): Sim, Path(person): Path<u64>) -> Reply<Value> {
     Ok(Json(json!({ "groups": groups, "readings": readings, "counts": counts })))
 }
 
-async fn all_counts(Shared(sim): Sim) -> Reply<BTreeMap<u64, BTreeMap<Kind, usize>>> {
+async fn all_counts(Shared(sim): Sim) -> Reply<BTreeMap<u64, BTreeMap<&'static str, BTreeMap<Kind, usize>>>> {
     let persons = sim.persons();
     let counts = persons.iter().map(|person| Ok((person.id, sim.counts(person.id)?)));
     counts.collect::<Result<_, SimulatorError>>().map(Json)

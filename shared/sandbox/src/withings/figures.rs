@@ -84,6 +84,11 @@ impl Visible {
         Ok(Self { named, hidden: if premium { &[] } else { hidden } })
     }
 
+    /// All data fields, whether or not a call names them, less `hidden` where the plan does not include everything.
+    pub(super) fn all(premium: bool, hidden: &'static [&'static str]) -> Self {
+        Self { named: None, hidden: if premium { &[] } else { hidden } }
+    }
+
     pub(super) fn sees(&self, name: &str) -> bool {
         let hidden = self.hidden.iter().any(|hidden| name == *hidden || is_variability(name));
         !hidden && self.named.as_ref().is_none_or(|named| named.contains(name))

@@ -51,7 +51,7 @@ pub use faults::Fault;
 pub use figures::{Figure, Figures};
 pub use life::{Day, Ecg, Night, Sample, Stage, Workout};
 pub use routine::Seeded;
-pub use truth::{Kind, Reading};
+pub use truth::{ALL, Kind, OWN, Reading, USUAL};
 
 /// What the simulated cloud knows about its one client, and how fast its time runs.
 #[derive(Clone)]

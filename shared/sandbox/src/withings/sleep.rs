@@ -13,7 +13,7 @@ use super::life::{MAT, Night, Stage, local_date};
 use super::wire::{Answer, Call, Refusal};
 
 /// What a basic plan does not tell of nights.
-const HIDDEN: &[&str] = &[
+pub(super) const EXTRAS: &[&str] = &[
     "sleep_score",
     "apnea_hypopnea_index",
     "hr_average",
@@ -36,7 +36,7 @@ pub(super) fn sleep(sim: &Simulator, action: &str, call: &Call) -> Result<Answer
     let size = sim.0.config.page_size;
     let state = sim.state();
     let account = state.persons.get(&caller.person).ok_or(Refusal::UNAUTHORIZED)?;
-    let visible = Visible::of(call, !account.life.basic, HIDDEN)?;
+    let visible = Visible::of(call, !account.life.basic, EXTRAS)?;
     if action == "get" { details(account, call, &visible) } else { summaries(account, call, &visible, size) }
 }
 

@@ -9,6 +9,7 @@ mod withings_life;
 mod withings_measure;
 mod withings_notify;
 mod withings_oauth;
+mod withings_truth;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -21,14 +21,14 @@ async fn another_process_can_do_everything_through_the_control_interface() {
         post("/persons/1002/history", json!({ "groups_per_day": 4 })).await.1,
         json!({ "groups": 120 })
     );
-    let before = get("/persons/1002/truth").await["counts"]["body-weight"].as_u64().unwrap();
+    let before = get("/persons/1002/truth").await["counts"]["getmeas"]["body-weight"].as_u64().unwrap();
 
     let (_, weighed) = post("/persons/1002/weigh", json!({ "kg": "72.10" })).await;
     let grpid = weighed["grpid"].as_i64().unwrap();
     let truth = get("/persons/1002/truth").await;
     let last = truth["readings"].as_array().unwrap().last().unwrap().clone();
-    assert_eq!((&last["grpid"], &last["values"]), (&json!(grpid), &json!(["72.10"])));
-    assert_eq!(get("/truth").await["1002"]["body-weight"], before + 1);
+    assert_eq!((&last["id"], &last["values"]), (&json!(grpid.to_string()), &json!({ "value": "72.10 kg" })));
+    assert_eq!(get("/truth").await["1002"]["getmeas"]["body-weight"], before + 1);
 
     let group =
         json!({ "date": world.now(), "attrib": 1, "measures": [{ "type": 54, "value": 97, "unit": 0 }] });
@@ -39,8 +39,8 @@ async fn another_process_can_do_everything_through_the_control_interface() {
     assert_eq!(post(&format!("/groups/{grpid}/correct"), rows).await.0, 200);
     let corrected = get("/persons/1002/truth").await;
     let found =
-        corrected["readings"].as_array().unwrap().iter().rev().take(2).map(|r| r["values"][0].clone());
-    assert_eq!(found.collect::<Vec<_>>(), ["97", "72.2"]);
+        corrected["readings"].as_array().unwrap().iter().rev().take(2).map(|r| r["values"]["value"].clone());
+    assert_eq!(found.collect::<Vec<_>>(), ["97 %", "72.2 kg"]);
     for expected in [200, 404] {
         let gone = world.http.delete(url(&format!("/groups/{grpid}"))).send().await.unwrap();
         assert_eq!(gone.status(), expected);
