@@ -59,6 +59,11 @@ async fn survive(shape: Shape, kills: u32) {
     outside.slow(30);
     let mut deployment = Deployment::start(shape, &outside).await;
     connect(&deployment, &outside, PATIENT, "1", 40).await;
+    // In one process, a consent that nobody has acted on yet is the nightly run's to find.
+    until("the backfill has begun", 60, async || {
+        outside.withings.stats().calls.contains_key("measure/getmeas").then_some(())
+    })
+    .await;
 
     let mut killed = std::collections::BTreeMap::<String, u32>::new();
     for _ in 0..kills {

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use ohx_domain::{Clock as _, Instant, SystemClock};
-use ohx_sandbox::compare::wanted;
 use ohx_sandbox::withings::{ALL, Day, Fault, Figure, Figures, Night, Sample, Workout};
 use ohx_tests::deployment::{Deployment, Shape};
 use ohx_tests::outside::Outside;
@@ -230,9 +229,9 @@ async fn what_is_not_allowed_holds_up_nothing_else(shape: Shape) {
     let sim = &outside.withings;
     sim.seed_history(person, 5, 2).unwrap();
     sim.seed_daily(person, 5).unwrap();
-    let whole = wanted(sim, person, &ALL).unwrap().len();
+    let whole = sim.readings(person, &ALL).unwrap().len();
     sim.entitle(person, false).unwrap();
-    let basic = wanted(sim, person, &ALL).unwrap().len();
+    let basic = sim.readings(person, &ALL).unwrap().len();
     assert!(basic < whole && basic > 500, "{basic} of {whole}");
     let deployment = Deployment::start(shape, &outside).await;
     let link = connect(&deployment, &outside, PATIENT, "1", 6).await;

@@ -139,9 +139,9 @@ impl Outside {
     /// As [`Outside::agree`].
     pub async fn agreed(&self, person: u64, patient: &str) -> BTreeMap<RecordAndKind, Row> {
         let end = tokio::time::Instant::now() + Duration::from_secs(90);
+        let wanted = self.withings.readings(person, self.records).expect("a person").len();
         loop {
             // Counting is cheap; reading all of them is not.
-            let wanted = compare::wanted(&self.withings, person, self.records).expect("a person").len();
             let have = compare::count(&http(), &self.fhir_url, patient).await.expect("the EHR answers");
             let late = tokio::time::Instant::now() > end;
             if late || (have == wanted && wanted > 0) {

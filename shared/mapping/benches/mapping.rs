@@ -46,7 +46,7 @@ const SUBJECTS: [Subject; 2] = [
         name: "groups of measures",
         record: "getmeas",
         records: 1_000,
-        yields: 300,
+        yields: 315,
         page: pages::getmeas,
         by_value: by_value::getmeas,
         by_struct: by_struct::getmeas,

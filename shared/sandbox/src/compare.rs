@@ -70,17 +70,8 @@ impl std::iter::Sum for Row {
 /// A record, such as `getmeas`, and a kind of its readings.
 pub type RecordAndKind = (String, String);
 
-/// A person's readings of the records that are read, such as [`crate::withings::USUAL`].
-///
-/// # Errors
-/// [`SimulatorError::UnknownPerson`].
-pub fn wanted(simulator: &Simulator, person: u64, records: &[&str]) -> Result<Vec<Reading>, SimulatorError> {
-    let mut readings = simulator.readings(person)?;
-    readings.retain(|reading| records.contains(&reading.record));
-    Ok(readings)
-}
-
-/// Compares one person's readings of the records that are read with one patient's Observations, by record and kind.
+/// Compares one person's readings of the records that are read, such as [`crate::withings::USUAL`], with one patient's
+/// Observations, by record and kind.
 ///
 /// # Errors
 /// [`CompareError`].
@@ -92,7 +83,7 @@ pub async fn compare(
     fhir_base: &str,
     patient: &str,
 ) -> Result<BTreeMap<RecordAndKind, Row>, CompareError> {
-    let readings = wanted(simulator, person, records)?;
+    let readings = simulator.readings(person, records)?;
     let observations = observations(http, fhir_base, patient).await?;
     Ok(held_against(&readings, &observations))
 }

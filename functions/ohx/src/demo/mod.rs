@@ -175,7 +175,7 @@ impl Show {
     async fn backfill(&self, links: &[String]) -> anyhow::Result<usize> {
         let mut expected = 0;
         for (person, ..) in PEOPLE {
-            expected += compare::wanted(&self.world.withings, person, &USUAL)?.len();
+            expected += self.world.withings.readings(person, &USUAL)?.len();
         }
         let bar = ProgressBar::new(expected as u64);
         bar.set_style(ProgressStyle::with_template("  {bar:40} {pos}/{len} readings in the EHR, {elapsed}")?);

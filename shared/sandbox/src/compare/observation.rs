@@ -1,7 +1,6 @@
 //! What of an Observation is compared, and with what.
 
 use jiff::fmt::temporal::Pieces;
-use jiff::tz::TimeZone;
 use ohx_domain::Instant;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -132,7 +131,7 @@ fn said(
 fn time(text: &str) -> Option<String> {
     let offset = Pieces::parse(text).ok()?.to_numeric_offset()?;
     let at: Instant = text.parse().ok()?;
-    Some(at.to_zoned(TimeZone::fixed(offset)).strftime("%Y-%m-%dT%H:%M:%S%.f%:z").to_string())
+    Some(at.display_with_offset(offset).to_string())
 }
 
 impl Observation {

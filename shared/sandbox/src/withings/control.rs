@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    Day, Ecg, Fault, Kind, Measure, NewGroup, Night, Person, Sample, Seeded, Simulator, SimulatorError,
+    ALL, Day, Ecg, Fault, Kind, Measure, NewGroup, Night, Person, Sample, Seeded, Simulator, SimulatorError,
     Stats, Workout,
 };
 
@@ -173,7 +173,7 @@ async fn unlink(Shared(sim): Sim, Path(person): Path<u64>) -> Reply<Value> {
 }
 
 async fn truth(Shared(sim): Sim, Path(person): Path<u64>) -> Reply<Value> {
-    let (groups, readings, counts) = (sim.truth(person)?, sim.readings(person)?, sim.counts(person)?);
+    let (groups, readings, counts) = (sim.truth(person)?, sim.readings(person, &ALL)?, sim.counts(person)?);
     Ok(Json(json!({ "groups": groups, "readings": readings, "counts": counts })))
 }
 

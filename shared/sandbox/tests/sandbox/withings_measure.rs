@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use ohx_sandbox::withings::{Fault, Measure, NewGroup};
+use ohx_sandbox::withings::{ALL, Fault, Measure, NewGroup};
 use serde_json::{Value, json};
 
 use super::{ANNA, BEN, World};
@@ -57,8 +57,9 @@ async fn a_history_is_the_same_for_the_same_seed_and_has_every_oddity() {
         assert_eq!(world.sim.seed_history(ANNA, 30, 40), Ok(1200));
         assert_eq!(world.sim.seed_history(BEN, 30, 40), Ok(1200));
     }
-    let contents =
-        |world: &World| world.sim.readings(ANNA).unwrap().into_iter().map(|r| (r.date, r.kind, r.values));
+    let contents = |world: &World| {
+        world.sim.readings(ANNA, &ALL).unwrap().into_iter().map(|r| (r.date, r.kind, r.values))
+    };
     assert!(contents(&one).eq(contents(&two)));
 
     let counts = one.sim.counts(ANNA).unwrap();
@@ -173,7 +174,7 @@ async fn filters_by_type_date_and_change() {
     assert_eq!(ids(&changed), [weight]);
     assert_eq!(groups(&changed)[0]["measures"][0]["value"], 72_200);
     assert_eq!(groups(&changed)[0]["modified"].to_string(), now);
-    let readings = world.sim.readings(ANNA).unwrap();
+    let readings = world.sim.readings(ANNA, &ALL).unwrap();
     let values: Vec<Vec<&String>> = readings.iter().map(|r| r.values.values().collect()).collect();
     assert_eq!(
         values,

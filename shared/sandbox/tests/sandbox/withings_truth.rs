@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use ohx_providers::{Provider as _, record_names};
-use ohx_sandbox::compare::wanted;
 use ohx_sandbox::withings::{ALL, Day, Ecg, Night, Reading, Sample, Simulator, Stage, USUAL, Workout};
 use serde_json::Value;
 
@@ -16,7 +15,7 @@ fn told(sim: &Simulator) -> Vec<[String; 4]> {
             reading.values.iter().map(|(name, said)| format!("{name}={said}")).collect();
         values.join(", ")
     };
-    let readings = sim.readings(ANNA).unwrap();
+    let readings = sim.readings(ANNA, &ALL).unwrap();
     readings.iter().map(|r| [r.record.to_owned(), r.identity(), r.when.clone(), said(r)]).collect()
 }
 
@@ -99,9 +98,9 @@ async fn a_night_is_told_in_hours_and_may_be_preliminary() {
         of("apnea-hypopnea-index", "value=9 /h"),
     ];
     assert_eq!(told(&sim), expected);
-    assert!(sim.readings(ANNA).unwrap().iter().all(|reading| reading.preliminary));
+    assert!(sim.readings(ANNA, &ALL).unwrap().iter().all(|reading| reading.preliminary));
     sim.add_nights(ANNA, vec![Night { id, completed: None, ..night }]).unwrap();
-    assert!(sim.readings(ANNA).unwrap().iter().all(|reading| !reading.preliminary));
+    assert!(sim.readings(ANNA, &ALL).unwrap().iter().all(|reading| !reading.preliminary));
     sim.entitle(ANNA, false).unwrap();
     assert_eq!(told(&sim), expected[..1], "without what the plan leaves out");
 }
@@ -210,7 +209,7 @@ async fn the_records_are_those_of_the_adapter() {
     world.sim.seed_history(ANNA, 12, 3).unwrap();
     let by_record = |records: &[&str]| -> BTreeMap<&str, usize> {
         let mut counts = BTreeMap::new();
-        let readings = wanted(&world.sim, ANNA, records).unwrap();
+        let readings = world.sim.readings(ANNA, records).unwrap();
         readings.iter().for_each(|reading| *counts.entry(reading.record).or_default() += 1);
         counts
     };

@@ -97,8 +97,8 @@ impl When {
 
     fn written(self, zone: &TimeZone) -> String {
         let write = |second| {
-            let at = Instant::from_second(second).unwrap_or_default().to_zoned(zone.clone());
-            at.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
+            let at = Instant::from_second(second).unwrap_or_default();
+            at.display_with_offset(zone.to_offset(at)).to_string()
         };
         match self.end {
             Some(end) => format!("{}/{}", write(self.start), write(end)),
@@ -220,17 +220,20 @@ fn rhythm(class: i64) -> Option<&'static str> {
     })
 }
 
-/// All that a person's records hold for an app with this plan.
-fn readings(account: &Account) -> Vec<Reading> {
-    let mut all: Vec<Reading> = Vec::new();
-    all.extend(getmeas::readings(account));
-    all.extend(getactivity::readings(account));
-    all.extend(getworkouts::readings(account));
-    all.extend(sleep_getsummary::readings(account));
-    all.extend(heart::list(account));
-    all.extend(heart::get(account));
-    all.extend(getintradayactivity::readings(account));
-    all.extend(sleep_get::readings(account));
+/// What a person's records hold for an app with this plan.
+fn readings(account: &Account, records: &[&str]) -> Vec<Reading> {
+    let of = |record: &&str| match *record {
+        "getmeas" => getmeas::readings(account),
+        "getactivity" => getactivity::readings(account),
+        "getworkouts" => getworkouts::readings(account),
+        "sleep-getsummary" => sleep_getsummary::readings(account),
+        "heart-list" => heart::list(account),
+        "heart-get" => heart::get(account),
+        "getintradayactivity" => getintradayactivity::readings(account),
+        "sleep-get" => sleep_get::readings(account),
+        _ => Vec::new(),
+    };
+    let mut all: Vec<Reading> = records.iter().flat_map(of).collect();
     all.sort_by_key(|reading| reading.date);
     all
 }
@@ -248,13 +251,15 @@ impl Simulator {
         Ok(groups)
     }
 
-    /// The readings of all records that a correct consumer has delivered once it has seen everything, oldest first.
+    /// The readings of some records, such as [`USUAL`] or [`ALL`], that a correct consumer has delivered once it has seen
+    /// everything, oldest first.
     ///
     /// # Errors
     /// [`SimulatorError::UnknownPerson`].
-    pub fn readings(&self, person: u64) -> Result<Vec<Reading>, SimulatorError> {
+    pub fn readings(&self, person: u64, records: &[&str]) -> Result<Vec<Reading>, SimulatorError> {
         let state = self.state();
-        state.persons.get(&person).map(readings).ok_or(SimulatorError::UnknownPerson)
+        let account = state.persons.get(&person).ok_or(SimulatorError::UnknownPerson)?;
+        Ok(readings(account, records))
     }
 
     /// How many readings of each record and kind that are.
@@ -266,7 +271,7 @@ impl Simulator {
         person: u64,
     ) -> Result<BTreeMap<&'static str, BTreeMap<Kind, usize>>, SimulatorError> {
         let mut counts = BTreeMap::<_, BTreeMap<_, _>>::new();
-        for reading in self.readings(person)? {
+        for reading in self.readings(person, &ALL)? {
             *counts.entry(reading.record).or_default().entry(reading.kind).or_insert(0) += 1;
         }
         Ok(counts)
