@@ -2,6 +2,7 @@
 //! Over both stores, against the simulated Withings, whose old refresh token dies when the new access token is used.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -127,8 +128,10 @@ async fn connect(outside: &Outside, links: &Links, listener: tokio::net::TcpList
         scopes: Vec::new(),
         records: Vec::new(),
         requests_per_minute: Some(100_000),
+        options: BTreeMap::new(),
     };
-    let secret = parts.keyring.seal(&["providers", "withings", "secret"], CLIENT_SECRET.as_bytes()).unwrap();
+    let secrets = [(ohx_link::secrets::CLIENT.to_owned(), CLIENT_SECRET.into())].into();
+    let secret = ohx_link::secrets::seal(&parts.keyring, &app.name, &secrets).unwrap();
     parts.store.put_provider(&app, Some(&secret), parts.clock.now()).await.unwrap();
     let (ehr, patient) = ("clinic".parse().unwrap(), "Patient/p1".parse().unwrap());
     let link = Link::pending(app.name, ehr, patient, 30, parts.clock.now());

@@ -47,6 +47,8 @@ pub fn router(links: Links, key: &SecretString) -> Router {
         .route("/api/base/provider-links/", get(links::list).post(links::create))
         .route("/api/base/provider-links/{id}/", get(links::one))
         .route("/api/base/provider-links/{id}/connect-address/", post(links::connect_address))
+        .route("/api/base/provider-links/{id}/disconnect/", post(links::disconnect))
+        .route("/api/base/provider-links/{id}/devices/", get(links::devices))
         .route("/api/ingestors/syncs/", post(syncs::start))
         .route("/api/ingestors/syncs/{id}/", get(syncs::one))
         .route("/api/ingestors/coverage/", get(syncs::coverage))

@@ -5,7 +5,8 @@ use axum::extract::{Path, Query, State};
 use axum::response::IntoResponse;
 use http::StatusCode;
 use ohx_domain::{EhrName, Instant, Link, LinkId, LinkState, PatientReference, ProviderName, PushState};
-use ohx_link::{Links, ticket};
+use ohx_link::{Disconnected, Links, ticket};
+use ohx_providers::catalogue::Listed;
 use ohx_runtime::Problem;
 use ohx_store::LinkFilter;
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,13 @@ const DEFAULT_BACKFILL_DAYS: u32 = 30;
 /// Ten years: as much as any provider keeps.
 const MAX_BACKFILL_DAYS: u32 = 3660;
 
+/// The types of provider, and the apps that are configured.
+#[derive(Serialize)]
+pub(crate) struct ShownProviders {
+    types: Vec<Listed>,
+    apps: Vec<ShownApp>,
+}
+
 #[derive(Serialize)]
 pub(crate) struct ShownApp {
     name: ProviderName,
@@ -24,17 +32,21 @@ pub(crate) struct ShownApp {
     kind: String,
     /// Where the app's registration at the provider has to point.
     redirect_uri: String,
+    /// Where the provider has to send notifications, where it calls one address for all patients.
+    notification_uri: String,
 }
 
-/// `GET /api/base/providers/`: the provider apps, and the redirect address to register for each.
-pub(crate) async fn providers(State(links): State<Links>) -> Result<Json<Vec<ShownApp>>, Problem> {
+/// `GET /api/base/providers/`: every type of provider with its records, capabilities and limits; and the apps that are
+/// configured, with the addresses to register for each.
+pub(crate) async fn providers(State(links): State<Links>) -> Result<Json<ShownProviders>, Problem> {
     let apps = links.parts().store.providers().await.map_err(store_problem)?;
     let shown = apps.into_iter().map(|app| ShownApp {
         redirect_uri: links.parts().public(&format!("oauth/callback/{}", app.name)).to_string(),
+        notification_uri: links.app_callback(&app.name).to_string(),
         name: app.name,
         kind: app.kind,
     });
-    Ok(Json(shown.collect()))
+    Ok(Json(ShownProviders { types: links.catalogue(), apps: shown.collect() }))
 }
 
 #[derive(Serialize)]
@@ -137,6 +149,70 @@ pub(crate) async fn one(
 ) -> Result<Json<ShownLink>, Problem> {
     let link = links.get(read(&id)?).await.map_err(problem)?;
     Ok(Json(link.into()))
+}
+
+/// What ending a link did.
+#[derive(Serialize)]
+pub(crate) struct Ended {
+    state: LinkState,
+    /// `revoked`, `not-offered` or `failed`.
+    at_provider: &'static str,
+    /// Why it failed at the provider.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+/// `POST /api/base/provider-links/{id}/disconnect/`: ends the grant at the provider as well as can be, and destroys the
+/// link's key, tokens and account here whatever the provider says.
+pub(crate) async fn disconnect(
+    State(links): State<Links>,
+    Path(id): Path<String>,
+) -> Result<Json<Ended>, Problem> {
+    let ended = links.disconnect(read(&id)?, "disconnected through the API").await.map_err(problem)?;
+    let (at_provider, reason) = match ended {
+        Disconnected::Revoked => ("revoked", None),
+        Disconnected::NotOffered => ("not-offered", None),
+        Disconnected::Failed(reason) => ("failed", Some(reason)),
+    };
+    Ok(Json(Ended { state: LinkState::Disconnected, at_provider, reason }))
+}
+
+#[derive(Serialize)]
+pub(crate) struct ShownDevice {
+    id: String,
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    kind: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    battery_percent: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_sync: Option<Instant>,
+}
+
+/// `GET /api/base/provider-links/{id}/devices/`: the patient's devices as the provider lists them now. Empty where it
+/// lists none.
+pub(crate) async fn devices(
+    State(links): State<Links>,
+    Path(id): Path<String>,
+) -> Result<Json<Vec<ShownDevice>>, Problem> {
+    let open = links.open(read(&id)?).await.map_err(problem)?;
+    let (app, provider) = links.app(&open.link.provider).await.map_err(problem)?;
+    let listed = links
+        .call(&open, &app, provider.as_ref(), |token| {
+            let (app, provider) = (&app, provider.as_ref());
+            async move { provider.devices(app, &token).await }
+        })
+        .await
+        .map_err(problem)?;
+    let shown = listed.into_iter().map(|device| ShownDevice {
+        id: device.id,
+        kind: device.kind,
+        model: device.model,
+        battery_percent: device.battery_percent,
+        last_sync: device.last_sync,
+    });
+    Ok(Json(shown.collect()))
 }
 
 #[derive(Deserialize)]

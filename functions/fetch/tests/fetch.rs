@@ -1,6 +1,7 @@
 //! `fetch` against the simulated Withings: what goes on, and what holds up nothing.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -26,6 +27,7 @@ use tower::ServiceExt as _;
 
 const PERSON: u64 = 1000;
 const REDIRECT: &str = "http://127.0.0.1:1/oauth/callback/withings";
+const VERIFIER: &str = "a-verifier-of-forty-three-characters-at-least";
 
 /// A bus that keeps what is published.
 #[derive(Default)]
@@ -136,22 +138,24 @@ async fn connect(links: &Links, http: &reqwest::Client, withings: &str) -> LinkI
         scopes: Vec::new(),
         records: Vec::new(),
         requests_per_minute: Some(100_000),
+        options: BTreeMap::new(),
     };
-    let secret = parts.keyring.seal(&["providers", "withings", "secret"], b"s3cr3t").unwrap();
+    let secrets = [(ohx_link::secrets::CLIENT.to_owned(), "s3cr3t".into())].into();
+    let secret = ohx_link::secrets::seal(&parts.keyring, &app.name, &secrets).unwrap();
     parts.store.put_provider(&app, Some(&secret), parts.clock.now()).await.unwrap();
     let (ehr, patient) = ("clinic".parse().unwrap(), "Patient/p1".parse().unwrap());
     let link = Link::pending(app.name.clone(), ehr, patient, 30, parts.clock.now());
     parts.store.insert_link(&link).await.unwrap();
     let (app, adapter) = links.app(&app.name).await.unwrap();
     let redirect = REDIRECT.parse().unwrap();
-    let consent = adapter.authorize_url(&app, &redirect, "s").unwrap();
+    let consent = adapter.authorize_url(&app, &redirect, "s", &VERIFIER.into()).unwrap();
     let form: Vec<_> =
         consent.query_pairs().into_owned().chain([("user".to_owned(), PERSON.to_string())]).collect();
     let decide = format!("{withings}/oauth2_user/authorize2");
     let back = http.post(decide).form(&form).send().await.unwrap();
     let back = url::Url::parse(back.headers()["location"].to_str().unwrap()).unwrap();
     let code = back.query_pairs().find(|(name, _)| name == "code").unwrap().1.into_owned();
-    let grant = adapter.exchange_code(&app, &code.into(), &redirect).await.unwrap();
+    let grant = adapter.exchange_code(&app, &code.into(), &redirect, &VERIFIER.into()).await.unwrap();
     let (key, data_key) = parts.keyring.new_data_key(&link.id.to_string()).unwrap();
     let account = grant.account.clone().unwrap();
     let connection = Connection {
@@ -160,7 +164,7 @@ async fn connect(links: &Links, http: &reqwest::Client, withings: &str) -> LinkI
         account,
         scopes: grant.scopes.clone(),
         data_key,
-        sealed_tokens: TokenPair::of(&grant).seal(link.id, &key).unwrap(),
+        sealed_tokens: TokenPair::of(&grant, None).unwrap().seal(link.id, &key).unwrap(),
         tokens_expire_at: parts.clock.now() + grant.expires_in,
         at: parts.clock.now(),
     };

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ohx_domain::{Interval, Intervals, LinkId, LinkState, PushState, Query, Request, SyncId, SyncReason};
 use ohx_link::{Asked, Asking, LinkError, Links, OpenLink};
-use ohx_providers::{RecordSpec, Subscriptions};
+use ohx_providers::{RecordSpec, Subscriber, Subscriptions};
 use ohx_runtime::metrics::PLANNED;
 use ohx_store::OpenRequests;
 
@@ -56,12 +56,13 @@ pub(crate) async fn one(links: &Links, id: LinkId, reason: SyncReason) -> Result
         record(links, &open, spec, &mine, sync, reason, &mut planned).await?;
     }
     // After the asking: a provider that is slow to call us back must not hold up the readings.
-    let callback = links.callback(&open);
+    let (address, app_address) = (links.callback(&open), links.app_callback(&open.link.provider));
     let pushed = links
         .call(&open, &app, provider.as_ref(), |token| {
-            let (app, provider, callback) = (&app, provider.as_ref(), &callback);
+            let (app, provider) = (&app, provider.as_ref());
+            let subscriber = Subscriber { link: id, address: &address, app_address: &app_address };
             let scopes = open.link.scopes.as_slice();
-            async move { provider.subscribe(app, scopes, &token, callback).await }
+            async move { provider.subscribe(app, scopes, &token, subscriber).await }
         })
         .await;
     let push = match pushed {

@@ -7,37 +7,52 @@ use ohx_domain::{Link, LinkId, LinkState, ProviderName};
 use ohx_events::plain::LinkConnected;
 use ohx_events::{Envelope, Priority, types};
 use ohx_link::{LinkError, Links, TokenPair, account_digest, ticket};
-use ohx_providers::{Grant, Remedy};
+use ohx_providers::{Grant, ProviderError, Remedy};
 use ohx_runtime::trace::traceparent;
 use ohx_store::{Connection, StoreError, TicketKind};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use subtle::ConstantTimeEq as _;
 
 use crate::out_of_reach;
 use crate::pages::Page;
 
-const COOKIE: &str = "ohx_state";
+/// What a patient reads whose account exists, but not for health data.
+const NO_PROFILE: &str = "This Google account has no Google Health (Fitbit) profile yet, so there is nothing to share. Set it up in the app or at fitbit.google.com/auth/signup with the same account, then open the address from your clinic again.";
+
+const STATE: &str = "ohx_state";
+const VERIFIER: &str = "ohx_verifier";
 
 /// Where the provider sends the patient back to. It has to be registered with the provider as it is.
 pub(crate) fn redirect_uri(links: &Links, provider: &ProviderName) -> url::Url {
     links.parts().public(&format!("oauth/callback/{provider}"))
 }
 
-/// Binds a consent to the browser that began it: somebody else's callback address does nothing in this one.
-pub(crate) fn state_cookie(state: &str, secure: bool) -> String {
-    let secure = if secure { "; Secure" } else { "" };
-    format!("{COOKIE}={state}; Path=/; Max-Age=900; HttpOnly; SameSite=Lax{secure}")
+/// A PKCE verifier: 256 random bits (RFC 7636, section 4.1).
+pub(crate) fn new_verifier() -> SecretString {
+    ticket::random().into()
 }
 
-fn cookie_matches(headers: &HeaderMap, state: &str) -> bool {
+/// Binds a consent to the browser that began it: somebody else's callback address does nothing in this one, and a code
+/// that leaked is of no use without the verifier, which only this browser holds.
+pub(crate) fn cookies(state: &str, verifier: &SecretString, secure: bool) -> [String; 2] {
+    let secure = if secure { "; Secure" } else { "" };
+    [(STATE, state), (VERIFIER, verifier.expose_secret())]
+        .map(|(name, value)| format!("{name}={value}; Path=/; Max-Age=900; HttpOnly; SameSite=Lax{secure}"))
+}
+
+fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     headers
         .get_all(header::COOKIE)
         .iter()
         .filter_map(|v| v.to_str().ok())
         .flat_map(|v| v.split(';'))
         .filter_map(|pair| pair.trim().split_once('='))
-        .any(|(name, value)| name == COOKIE && bool::from(value.as_bytes().ct_eq(state.as_bytes())))
+        .find_map(|(found, value)| (found == name).then_some(value))
+}
+
+fn cookie_matches(headers: &HeaderMap, state: &str) -> bool {
+    cookie(headers, STATE).is_some_and(|value| bool::from(value.as_bytes().ct_eq(state.as_bytes())))
 }
 
 /// What a provider may send back.
@@ -66,6 +81,7 @@ async fn end(links: &Links, provider: &str, returned: Returned, headers: &Header
     if !cookie_matches(headers, &state) {
         return Err(stale());
     }
+    let verifier: SecretString = cookie(headers, VERIFIER).ok_or_else(stale)?.into();
     let taken = parts.store.take_ticket(&ticket::digest(&state), TicketKind::State, parts.clock.now()).await;
     let id = taken.map_err(|e| out_of_reach(&LinkError::Store(e)))?.ok_or_else(stale)?;
     let link = links.get(id).await.map_err(|e| out_of_reach(&e))?;
@@ -81,12 +97,16 @@ async fn end(links: &Links, provider: &str, returned: Returned, headers: &Header
     };
     let (app, adapter) = links.app(&link.provider).await.map_err(|e| out_of_reach(&e))?;
     let asked_at = parts.clock.now();
-    let grant =
-        adapter.exchange_code(&app, &code, &redirect_uri(links, &link.provider)).await.map_err(|source| {
-            let again = matches!(source.remedy(), Remedy::Reauthorize | Remedy::Refresh);
-            let page = out_of_reach(&LinkError::provider(id, source));
-            if again { stale() } else { page }
-        })?;
+    let redirect = redirect_uri(links, &link.provider);
+    let grant = adapter.exchange_code(&app, &code, &redirect, &verifier).await.map_err(|source| {
+        if let ProviderError::AccountNotLinked { .. } = source {
+            tracing::info!(link = %id, error = %source, "no profile at the provider");
+            return Page::error(StatusCode::OK, NO_PROFILE);
+        }
+        let again = matches!(source.remedy(), Remedy::Reauthorize | Remedy::Refresh);
+        let page = out_of_reach(&LinkError::provider(id, source));
+        if again { stale() } else { page }
+    })?;
     connect(links, &link, &grant, asked_at).await.map_err(|error| match error {
         LinkError::Store(StoreError::Conflict { .. }) => {
             tracing::warn!(link = %id, "the account is connected for another patient");
@@ -118,6 +138,11 @@ async fn connect(
         state: link.state,
         hint: "the provider did not say whose account it is",
     })?;
+    let pair = TokenPair::of(grant, None).ok_or(LinkError::State {
+        link: id,
+        state: link.state,
+        hint: "the provider gave no refresh token: the app has to be allowed offline access",
+    })?;
     let seal = |source| LinkError::Seal { of: format!("link {id}"), source };
     let (key, data_key) = parts.keyring.new_data_key(&id.to_string()).map_err(seal)?;
     let connection = Connection {
@@ -126,7 +151,7 @@ async fn connect(
         account,
         scopes: grant.scopes.clone(),
         data_key,
-        sealed_tokens: TokenPair::of(grant).seal(id, &key)?,
+        sealed_tokens: pair.seal(id, &key)?,
         tokens_expire_at: asked_at + grant.expires_in,
         at: parts.clock.now(),
     };

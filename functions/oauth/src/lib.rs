@@ -67,15 +67,19 @@ async fn begin(links: &Links, ticket: &str) -> Result<Response, Page> {
     }
     let (app, provider) = links.app(&link.provider).await.map_err(|e| out_of_reach(&e))?;
     let state = ticket::issue(parts, link.id, TicketKind::State, CONSENT).await.map_err(store)?;
+    let verifier = callback::new_verifier();
     let redirect = callback::redirect_uri(links, &link.provider);
     let target = provider
-        .authorize_url(&app, &redirect, &state)
+        .authorize_url(&app, &redirect, &state, &verifier)
         .map_err(|source| out_of_reach(&LinkError::provider(link.id, source)))?;
     let mut response = (StatusCode::SEE_OTHER, [(header::LOCATION, target.as_str())]).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if let Ok(cookie) = callback::state_cookie(&state, parts.public_url.scheme() == "https").parse() {
-        headers.insert(header::SET_COOKIE, cookie);
+    let secure = parts.public_url.scheme() == "https";
+    for cookie in callback::cookies(&state, &verifier, secure) {
+        if let Ok(cookie) = cookie.parse() {
+            headers.append(header::SET_COOKIE, cookie);
+        }
     }
     Ok(response)
 }

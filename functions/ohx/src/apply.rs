@@ -13,6 +13,7 @@ use ohx_domain::{
 use ohx_runtime::{Settings, parts};
 use ohx_seal::Keyring;
 use ohx_store::SharedStore;
+use secrecy::SecretString;
 use serde::Deserialize;
 use url::Url;
 
@@ -42,6 +43,11 @@ pub(crate) struct AppliedProvider {
     kind: String,
     client_id: String,
     client_secret: Option<FromEnv>,
+    /// Further secrets, by the adapter's own names.
+    #[serde(default)]
+    secrets: BTreeMap<String, FromEnv>,
+    #[serde(default)]
+    options: BTreeMap<String, String>,
     #[serde(default)]
     base_urls: BTreeMap<String, Url>,
     #[serde(default)]
@@ -128,6 +134,24 @@ fn secret<'s>(settings: &'s Settings, of: &str, from: Option<&FromEnv>) -> anyho
     }
 }
 
+fn names_of(told: &[(&'static str, &'static str)]) -> Vec<&'static str> {
+    told.iter().map(|(name, _)| *name).collect()
+}
+
+/// Whether a map of the file has only names that the adapter knows.
+fn check_names<'n>(
+    of: &str,
+    map: &str,
+    mut names: impl Iterator<Item = &'n String>,
+    known: &[&str],
+) -> anyhow::Result<()> {
+    match names.find(|name| !known.contains(&name.as_str())) {
+        Some(name) if known.is_empty() => bail!("{of}: {map}.{name} is unknown: this type has none"),
+        Some(name) => bail!("{of}: {map}.{name} is unknown: this type has {}", known.join(", ")),
+        None => Ok(()),
+    }
+}
+
 /// Applies a configuration; all of it is checked before any of it is written.
 pub(crate) async fn apply(
     configuration: &Configuration,
@@ -139,9 +163,13 @@ pub(crate) async fn apply(
     let mut providers = Vec::new();
     for p in &configuration.providers {
         let of = format!("provider app {}", p.name);
-        if !ohx_link::KINDS.contains(&p.kind.as_str()) {
-            bail!("{of}: type must be one of {:?}, got {:?}", ohx_link::KINDS, p.kind);
-        }
+        let Some(kind) = ohx_providers::kind(&p.kind) else {
+            let known: Vec<&str> = ohx_providers::KINDS.iter().map(|kind| kind.name).collect();
+            bail!("{of}: type must be one of {known:?}, got {:?}", p.kind);
+        };
+        check_names(&of, "base_urls", p.base_urls.keys(), kind.base_urls)?;
+        check_names(&of, "options", p.options.keys(), &names_of(kind.options))?;
+        check_names(&of, "secrets", p.secrets.keys(), &names_of(kind.secrets))?;
         if p.requests_per_minute == Some(0) {
             bail!("{of}: requests_per_minute must be at least 1");
         }
@@ -149,7 +177,7 @@ pub(crate) async fn apply(
         if let Some(twice) = p.records.iter().find(|record| !seen.insert(*record)) {
             bail!("{of}: records names {twice} twice");
         }
-        let known = ohx_providers::record_names(&p.kind);
+        let known = kind.records;
         if let Some(unknown) = p.records.iter().find(|record| !known.contains(&record.as_str())) {
             bail!("{of}: {} has no record {unknown}; it has {}", p.kind, known.join(", "));
         }
@@ -161,10 +189,21 @@ pub(crate) async fn apply(
             scopes: p.scopes.clone(),
             records: p.records.clone(),
             requests_per_minute: p.requests_per_minute,
+            options: p.options.clone(),
         };
-        let sealed = match secret(settings, &of, p.client_secret.as_ref())? {
-            Some(text) => Some(keyring.seal(&["providers", p.name.as_str(), "secret"], text.as_bytes())?),
-            None => None,
+        let mut secrets = BTreeMap::new();
+        if let Some(text) = secret(settings, &of, p.client_secret.as_ref())? {
+            secrets.insert(ohx_link::secrets::CLIENT.to_owned(), SecretString::from(text));
+        }
+        for (name, from) in &p.secrets {
+            if let Some(text) = secret(settings, &of, Some(from))? {
+                secrets.insert(name.clone(), SecretString::from(text));
+            }
+        }
+        // They are sealed together: what is stored stays only where none is given.
+        let sealed = match secrets.is_empty() {
+            true => None,
+            false => Some(ohx_link::secrets::seal(keyring, &p.name, &secrets)?),
         };
         providers.push((app, sealed));
     }

@@ -7,6 +7,7 @@ mod host;
 mod keys;
 mod map;
 mod mapping;
+mod providers;
 mod sandbox;
 mod serve;
 
@@ -37,6 +38,8 @@ enum Command {
     /// Checks, compares and prints mapping documents
     #[command(subcommand)]
     Mapping(mapping::Mapping),
+    /// Lists the types of provider: their records, capabilities and limits
+    Providers(providers::Providers),
     /// Puts provider apps, EHR endpoints and mappings from a YAML file into the database
     Apply(apply::Apply),
     /// Brings the database's schema up to date
@@ -73,6 +76,7 @@ async fn run(command: Command, settings: Settings) -> anyhow::Result<ExitCode> {
         Command::Sandbox(sandbox) => sandbox.run().await?,
         Command::Map(map) => return Ok(map.run()),
         Command::Mapping(mapping) => return mapping.run(),
+        Command::Providers(providers) => providers.run()?,
         Command::Apply(apply) => apply.run(&settings).await?,
         Command::Migrate => {
             parts::store(&settings).await?.migrate().await?;

@@ -1,21 +1,21 @@
 //! `webhook`: takes a provider's notifications.
 //!
-//! A notification is a hint: nothing in it is believed but that it is worth looking. Its origin is proven by the
-//! unguessable address that each link has of its own, and by the account it names. It is answered at once (Withings
-//! waits two seconds); fetching is somebody else's work. A burst becomes one request: the event waits a moment, and
-//! what comes meanwhile is merged into its row.
+//! A notification is a hint: nothing in it is believed but that it is worth looking. It comes to an address that only
+//! one link has, which nobody can guess, or to the app's address, where the adapter proves its origin as far as the
+//! provider lets it be proven. It is answered at once (Withings waits two seconds); fetching is somebody else's work. A
+//! burst becomes one request: the event waits a moment, and what comes meanwhile is merged into its row.
 
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::extract::{DefaultBodyLimit, Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, Method, StatusCode, header};
 use ohx_domain::{Interval, LinkId, LinkState, ProviderName, Query, Record, SyncId, SyncReason};
-use ohx_link::{Asked, Asking, LinkError, Links, OpenLink};
-use ohx_providers::{Notification, Notified};
+use ohx_link::{Asked, Asking, LinkError, Links, OpenLink, account_digest};
+use ohx_providers::{Notification, Notified, ProviderError, Received, WebhookRequest};
 use ohx_runtime::Problem;
 use ohx_runtime::metrics::NOTIFICATIONS;
 use ohx_seal::webhook_token_matches;
@@ -27,11 +27,13 @@ const MAX_BODY: usize = 64 * 1024;
 /// How far back to look when a provider says that a patient has left: the call itself is what tells.
 const LAST_LOOK: Duration = Duration::from_secs(24 * 3600);
 
-/// The function's routes: one address for each link.
+/// The function's routes: one address for each link, and one for each app.
 pub fn router(links: Links) -> Router {
     Router::new()
         // Providers try the address with HEAD or GET before they accept it, and want exactly 200.
         .route("/webhook/{provider}/{link}/{token}", get(async || StatusCode::OK).post(receive))
+        .route("/webhook/{provider}", get(app_address).post(app_address))
+        .route("/webhook/{provider}/{token}", get(app_address_with_token).post(app_address_with_token))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(links)
 }
@@ -96,6 +98,93 @@ async fn accept(
         }
     }
     Ok(())
+}
+
+async fn app_address(
+    State(links): State<Links>,
+    Path(provider): Path<String>,
+    request: (Method, RawQuery, HeaderMap, Bytes),
+) -> Response {
+    for_app(&links, &provider, None, request).await
+}
+
+async fn app_address_with_token(
+    State(links): State<Links>,
+    Path((provider, token)): Path<(String, String)>,
+    request: (Method, RawQuery, HeaderMap, Bytes),
+) -> Response {
+    for_app(&links, &provider, Some(&token), request).await
+}
+
+async fn for_app(
+    links: &Links,
+    provider: &str,
+    token: Option<&str>,
+    (method, RawQuery(query), headers, body): (Method, RawQuery, HeaderMap, Bytes),
+) -> Response {
+    let request = WebhookRequest {
+        method: &method,
+        token,
+        query: query.as_deref().unwrap_or(""),
+        headers: &headers,
+        body: &body,
+        now: links.parts().clock.now(),
+    };
+    match receive_for_app(links, provider, request).await {
+        Ok(answer) => answer.into_response(),
+        Err(problem) => {
+            tracing::warn!(provider, reason = problem.detail(), "notification refused");
+            NOTIFICATIONS.with_label_values(&["any", "refused"]).inc();
+            problem.into_response()
+        }
+    }
+}
+
+/// What came to an app's own address: gives what the provider wants to hear.
+async fn receive_for_app(
+    links: &Links,
+    provider: &str,
+    request: WebhookRequest<'_>,
+) -> Result<StatusCode, Problem> {
+    let provider: ProviderName = provider.parse().map_err(|_| unknown())?;
+    let (app, adapter) = match links.app(&provider).await {
+        Ok(found) => found,
+        Err(LinkError::NoApp(_) | LinkError::NoAdapter { .. }) => return Err(unknown()),
+        Err(error) => return Err(unavailable(&error)),
+    };
+    let received = adapter.receive(&app, request).await.map_err(|error| match error {
+        ProviderError::Malformed { .. } => Problem::new(StatusCode::BAD_REQUEST, error.to_string()),
+        error => Problem::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
+    })?;
+    let (answer, notified) = match received {
+        Received::Notified { answer, notified } => (answer, notified),
+        Received::Handshake(answer) => return Ok(answer),
+        Received::Refused { answer, why } => {
+            tracing::warn!(%provider, why, "notification refused");
+            NOTIFICATIONS.with_label_values(&[provider.as_str(), "refused"]).inc();
+            return Ok(answer);
+        }
+    };
+    for Notified { account, what } in notified {
+        let digest = account_digest(&provider, &account);
+        let found = links.parts().store.links_of_account(&digest).await;
+        let ids = found.map_err(|e| unavailable(&LinkError::Store(e)))?;
+        if ids.is_empty() {
+            // Nobody learns which accounts are known here.
+            NOTIFICATIONS.with_label_values(&[provider.as_str(), "unknown"]).inc();
+        }
+        for id in ids {
+            let open = match links.open(id).await {
+                Ok(open) => open,
+                Err(LinkError::Unknown(_) | LinkError::State { .. }) => continue,
+                Err(error) => return Err(unavailable(&error)),
+            };
+            let specs = adapter.records(&app.config, &open.link.scopes);
+            let read = specs.into_iter().map(|s| s.record).collect();
+            act(links, &open, read, what.clone()).await.map_err(|e| unavailable(&e))?;
+        }
+    }
+    Ok(answer)
 }
 
 /// Does what a notification asks for; `read` are the records that this link reads.

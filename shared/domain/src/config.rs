@@ -30,6 +30,9 @@ pub struct ProviderApp {
     /// Calls a minute that all links of this app share.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests_per_minute: Option<u32>,
+    /// What else this app needs said, by the adapter's own names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub options: BTreeMap<String, String>,
 }
 
 /// How OHX proves itself to an EHR endpoint. Secrets are stored apart, sealed.

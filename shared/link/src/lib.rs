@@ -7,6 +7,8 @@
 mod account;
 mod ask;
 mod call;
+mod disconnect;
+pub mod secrets;
 pub mod ticket;
 mod tokens;
 
@@ -23,7 +25,7 @@ use secrecy::SecretString;
 
 pub use account::account_digest;
 pub use ask::{Asked, Asking};
-pub use ohx_providers::KINDS;
+pub use disconnect::Disconnected;
 pub use tokens::TokenPair;
 
 /// Why something could not be done with a link. Names the link; never a token, an account or a value.
@@ -146,6 +148,14 @@ impl Links {
         Self { parts, providers }
     }
 
+    /// Every type of provider: its records, capabilities and limits.
+    pub fn catalogue(&self) -> Vec<ohx_providers::catalogue::Listed> {
+        let listed = |kind: &ohx_providers::Kind| {
+            ohx_providers::catalogue::listed(kind, self.providers.get(kind.name)?.as_ref())
+        };
+        ohx_providers::KINDS.iter().filter_map(listed).collect()
+    }
+
     /// What the links are made of.
     pub fn parts(&self) -> &Parts {
         &self.parts
@@ -190,11 +200,12 @@ impl Links {
             .get(config.kind.as_str())
             .cloned()
             .ok_or_else(|| LinkError::NoAdapter { app: name.clone(), kind: config.kind.clone() })?;
-        let secret = match sealed {
-            Some(sealed) => self.open_secret(&["providers", name.as_str(), "secret"], &sealed)?,
-            None => SecretString::default(),
+        let mut secrets = match sealed {
+            Some(sealed) => secrets::open(&self.parts.keyring, name, &sealed)?,
+            None => BTreeMap::new(),
         };
-        Ok((App { config, secret }, provider))
+        let secret = secrets.remove(secrets::CLIENT).unwrap_or_default();
+        Ok((App { config, secret, secrets }, provider))
     }
 
     /// A secret of the configuration, opened.
@@ -206,6 +217,11 @@ impl Links {
         let bytes = self.parts.keyring.open(place, sealed).map_err(seal)?;
         let text = String::from_utf8(bytes).map_err(|_| seal(SealError::Refused))?;
         Ok(text.into())
+    }
+
+    /// Where a provider sends notifications of all of an app's patients, where it does so.
+    pub fn app_callback(&self, provider: &ProviderName) -> url::Url {
+        self.parts.public(&format!("webhook/{provider}"))
     }
 
     /// Where the provider sends notifications for a link.

@@ -8,6 +8,11 @@ use ohx_runtime::parts::Parts;
 use ohx_store::{Result, Ticket, TicketKind};
 use sha2::{Digest as _, Sha256};
 
+/// 256 random bits in 43 characters that can stand in an address or a cookie.
+pub fn random() -> String {
+    BASE64URL_NOPAD.encode(&rand::random::<[u8; 32]>())
+}
+
 /// What the store keeps of a ticket.
 pub fn digest(text: &str) -> [u8; 32] {
     Sha256::digest(text.as_bytes()).into()
@@ -18,7 +23,7 @@ pub fn digest(text: &str) -> [u8; 32] {
 /// # Errors
 /// Where the store cannot keep it.
 pub async fn issue(parts: &Parts, link: LinkId, kind: TicketKind, lasts: Duration) -> Result<String> {
-    let text = BASE64URL_NOPAD.encode(&rand::random::<[u8; 32]>());
+    let text = random();
     let now = parts.clock.now();
     parts
         .store

@@ -52,9 +52,10 @@ fn seal_error(link: LinkId) -> impl Fn(ohx_seal::SealError) -> LinkError {
 }
 
 impl TokenPair {
-    /// The pair of a grant.
-    pub fn of(grant: &Grant) -> Self {
-        Self { access: grant.access_token.clone(), refresh: grant.refresh_token.clone() }
+    /// The pair of a grant. One without a refresh token keeps the one `before`; `None` where there is none at all.
+    pub fn of(grant: &Grant, before: Option<&SecretString>) -> Option<Self> {
+        let refresh = grant.refresh_token.as_ref().or(before)?.clone();
+        Some(Self { access: grant.access_token.clone(), refresh })
     }
 
     /// The pair as it is stored.
@@ -161,7 +162,8 @@ impl Links {
                 return Err(LinkError::provider(id, source));
             }
         };
-        let new = TokenPair::of(&grant);
+        let refresh = grant.refresh_token.as_ref().unwrap_or(&pair.refresh).clone();
+        let new = TokenPair { access: grant.access_token.clone(), refresh };
         let expires_at = asked_at + grant.expires_in;
         if self.parts.store.replace_tokens(id, stored.version, &new.seal(id, &open.key)?, expires_at).await? {
             REFRESHES.with_label_values(&[provider.kind(), "refreshed"]).inc();
@@ -191,7 +193,7 @@ impl Links {
         }
     }
 
-    async fn read_tokens(&self, open: &OpenLink) -> Result<(TokenPair, StoredTokens)> {
+    pub(crate) async fn read_tokens(&self, open: &OpenLink) -> Result<(TokenPair, StoredTokens)> {
         let id = open.link.id;
         let stored = self.parts.store.tokens(id).await?.ok_or(LinkError::State {
             link: id,

@@ -63,6 +63,30 @@ pub enum ProviderError {
         /// What that means and what to do, for a person.
         meaning: String,
     },
+    /// The account has no profile at the provider yet: only the patient can make one.
+    #[error(
+        "{provider} has no profile for this account, with {status}: the patient has to sign up at {sign_up}, then connect again"
+    )]
+    AccountNotLinked {
+        /// The provider's type.
+        provider: &'static str,
+        /// The provider's own status.
+        status: String,
+        /// Where to sign up.
+        sign_up: &'static str,
+    },
+    /// The provider has announced that this service ends, and answers as if it had.
+    #[error("{provider} answered {call} with {status}: the service seems to be retired; {meaning}")]
+    Retired {
+        /// The provider's type.
+        provider: &'static str,
+        /// What was asked.
+        call: String,
+        /// The provider's own status.
+        status: String,
+        /// What to do, for a person.
+        meaning: &'static str,
+    },
     /// An answer that cannot be read: truncated, HTML, another shape.
     #[error("{provider} answered {call} with something unreadable: {problem}")]
     Malformed {
@@ -89,7 +113,8 @@ impl ProviderError {
         match self {
             Self::Refused { remedy, .. } => *remedy,
             Self::Transport { .. } | Self::Malformed { .. } => Remedy::Retry { after: None },
-            Self::NotGranted { .. } | Self::Configuration { .. } => Remedy::Permanent,
+            Self::AccountNotLinked { .. } => Remedy::Reauthorize,
+            Self::NotGranted { .. } | Self::Retired { .. } | Self::Configuration { .. } => Remedy::Permanent,
         }
     }
 }

@@ -5,8 +5,14 @@
 //! survives. To add a provider: implement [`Provider`], add it to [`by_kind`], write its mapping documents and its
 //! simulator.
 
+mod bases;
+pub mod catalogue;
 mod error;
+mod loose;
+mod oauth;
+mod webhook;
 mod windows;
+mod wire;
 pub mod withings;
 
 use std::collections::BTreeMap;
@@ -14,20 +20,24 @@ use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use http::StatusCode;
 use ohx_domain::{Account, Instant, Interval, ProviderApp, Query, Record, Sensitive};
 use secrecy::SecretString;
 use serde_json::value::RawValue;
 use url::Url;
 
 pub use error::{ProviderError, Remedy};
+pub use webhook::{Notification, Notified, Received, Subscriber, Subscriptions, WebhookRequest};
 
-/// A provider app with its secret: what every call needs.
+/// A provider app with its secrets: what every call needs.
 #[derive(Debug, Clone)]
 pub struct App {
     /// The configuration.
     pub config: ProviderApp,
     /// The client secret.
     pub secret: SecretString,
+    /// Further secrets by the adapter's own names ([`Kind::secrets`]).
+    pub secrets: BTreeMap<String, SecretString>,
 }
 
 /// A token pair, and what came with it.
@@ -35,14 +45,31 @@ pub struct App {
 pub struct Grant {
     /// Opens the API.
     pub access_token: SecretString,
-    /// Gets the next pair.
-    pub refresh_token: SecretString,
+    /// Gets the next pair. A refresh may bring none: then the one before stays good.
+    pub refresh_token: Option<SecretString>,
     /// How long the access token lasts from when it was asked for.
     pub expires_in: Duration,
     /// What the patient granted. Empty where the provider does not say.
     pub scopes: Vec<String>,
     /// The patient's user id at the provider, where the answer has it.
     pub account: Option<Account>,
+    /// The same person's user id at a service that this one replaces: the adapter's type, and the id.
+    pub former: Option<(&'static str, Account)>,
+}
+
+/// A patient's own device, as the provider lists it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PairedDevice {
+    /// Its id at the provider, for this patient.
+    pub id: String,
+    /// What kind of thing it is, in the provider's words.
+    pub kind: Option<String>,
+    /// Its product name.
+    pub model: Option<String>,
+    /// Charge in per cent.
+    pub battery_percent: Option<u8>,
+    /// When it last spoke to the provider. Absent where the provider does not say in which zone.
+    pub last_sync: Option<Instant>,
 }
 
 /// How a record is read.
@@ -96,45 +123,6 @@ pub struct Page {
     pub as_of: Option<Instant>,
 }
 
-/// Something happened at the provider. A hint: nothing in it is believed but that it is worth looking.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Notification {
-    /// There may be news of these records in this window (clamped to what is sensible).
-    Changed {
-        /// Which records.
-        records: Vec<Record>,
-        /// When they may have been measured.
-        window: Interval,
-    },
-    /// The patient has ended the connection at the provider, or closed the account there.
-    Revoked,
-    /// Nothing that we read.
-    Irrelevant {
-        /// What it was, for the metrics: bounded, no personal data.
-        topic: String,
-    },
-}
-
-/// A notification, and whose it is.
-#[derive(Debug, Clone)]
-pub struct Notified {
-    /// The provider user id it names.
-    pub account: Account,
-    /// What happened.
-    pub what: Notification,
-}
-
-/// How notifications are registered for a link.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Subscriptions {
-    /// How many there were already, as they should be.
-    pub kept: usize,
-    /// How many were made.
-    pub made: usize,
-    /// How many the provider does not allow for this patient or app; the nightly run brings what they would tell of.
-    pub refused: usize,
-}
-
 /// A provider's adapter.
 #[async_trait]
 pub trait Provider: Send + Sync {
@@ -148,11 +136,18 @@ pub trait Provider: Send + Sync {
     /// Calls a minute that an app has when its configuration says nothing.
     fn default_requests_per_minute(&self) -> u32;
 
-    /// Where to send the patient's browser.
+    /// Where to send the patient's browser. Adapters whose provider knows PKCE send the challenge of `verifier` (RFC
+    /// 7636), which has 43 to 128 unreserved characters.
     ///
     /// # Errors
     /// [`ProviderError::Configuration`] where the app's base URLs are not usable.
-    fn authorize_url(&self, app: &App, redirect: &Url, state: &str) -> Result<Url, ProviderError>;
+    fn authorize_url(
+        &self,
+        app: &App,
+        redirect: &Url,
+        state: &str,
+        verifier: &SecretString,
+    ) -> Result<Url, ProviderError>;
 
     /// Turns the code of a callback into tokens. Called inside the callback: a code may live 30 seconds only.
     async fn exchange_code(
@@ -160,10 +155,21 @@ pub trait Provider: Send + Sync {
         app: &App,
         code: &SecretString,
         redirect: &Url,
+        verifier: &SecretString,
     ) -> Result<Grant, ProviderError>;
 
     /// Gets the next token pair.
     async fn refresh(&self, app: &App, refresh_token: &SecretString) -> Result<Grant, ProviderError>;
+
+    /// Ends a grant at the provider. `false` where the provider has no way to be told.
+    async fn revoke(
+        &self,
+        _app: &App,
+        _access_token: &SecretString,
+        _refresh_token: &SecretString,
+    ) -> Result<bool, ProviderError> {
+        Ok(false)
+    }
 
     /// Reads one page.
     async fn fetch(
@@ -175,39 +181,80 @@ pub trait Provider: Send + Sync {
         page: Option<&PageToken>,
     ) -> Result<Page, ProviderError>;
 
-    /// Makes sure that notifications of everything the app reads come to `callback`, as far as these granted scopes
-    /// allow (empty: all that the app asks for).
+    /// The patient's devices, where the provider lists them.
+    async fn devices(
+        &self,
+        _app: &App,
+        _access_token: &SecretString,
+    ) -> Result<Vec<PairedDevice>, ProviderError> {
+        Ok(Vec::new())
+    }
+
+    /// Makes sure that notifications of everything the app reads come to one of the subscriber's addresses, as far as
+    /// these granted scopes allow (empty: all that the app asks for).
     async fn subscribe(
         &self,
         app: &App,
         scopes: &[String],
         access_token: &SecretString,
-        callback: &Url,
+        subscriber: Subscriber<'_>,
     ) -> Result<Subscriptions, ProviderError>;
 
-    /// Reads a notification: the query parameters and the form or JSON body of one request. It names every record that
-    /// may have news; which of them a link reads is the caller's to look up in [`Provider::records`].
+    /// Reads a notification that came to a link's own address. It names every record that may have news; which of them
+    /// a link reads is the caller's to look up in [`Provider::records`].
     ///
     /// # Errors
     /// [`ProviderError::Malformed`].
     fn notification(
         &self,
-        content_type: &str,
-        body: &[u8],
-        now: Instant,
-    ) -> Result<Vec<Notified>, ProviderError>;
+        _content_type: &str,
+        _body: &[u8],
+        _now: Instant,
+    ) -> Result<Vec<Notified>, ProviderError> {
+        Err(wire::malformed(
+            self.kind(),
+            "a link's notification address",
+            "it calls the app's address".into(),
+        ))
+    }
+
+    /// Reads a request to the app's own address, and proves its origin as far as the provider lets it be proven.
+    ///
+    /// # Errors
+    /// [`ProviderError::Malformed`]; [`ProviderError::Transport`] where what proves it could not be fetched.
+    async fn receive(&self, _app: &App, _request: WebhookRequest<'_>) -> Result<Received, ProviderError> {
+        let why = format!("{} calls an address that each link has of its own", self.kind());
+        Ok(Received::Refused { answer: StatusCode::NOT_FOUND, why })
+    }
 }
 
-/// The types of [`by_kind`], for checking configuration without a client.
-pub const KINDS: &[&str] = &["withings"];
+/// What a type of provider is, for checking and showing configuration without a client.
+#[derive(Debug, Clone, Copy)]
+pub struct Kind {
+    /// Its name, as in [`ProviderApp::kind`].
+    pub name: &'static str,
+    /// For a person.
+    pub title: &'static str,
+    /// Its records, by name.
+    pub records: &'static [&'static str],
+    /// The names of its base URLs ([`ProviderApp::base_urls`]).
+    pub base_urls: &'static [&'static str],
+    /// Secrets beside the client secret, and what each is.
+    pub secrets: &'static [(&'static str, &'static str)],
+    /// Options ([`ProviderApp::options`]), and what each does.
+    pub options: &'static [(&'static str, &'static str)],
+    /// How readings come: a consent in the browser, or files and pushes that somebody sends.
+    pub consent: bool,
+    /// Whether the provider notifies of news.
+    pub push: bool,
+}
 
-/// The records that a type of provider has, by name, for checking configuration without a client. Empty for a type
-/// that is not in [`KINDS`].
-pub fn record_names(kind: &str) -> &'static [&'static str] {
-    match kind {
-        withings::KIND => withings::RECORDS,
-        _ => &[],
-    }
+/// Every type of provider.
+pub const KINDS: &[Kind] = &[withings::ABOUT];
+
+/// The type of this name.
+pub fn kind(name: &str) -> Option<&'static Kind> {
+    KINDS.iter().find(|kind| kind.name == name)
 }
 
 /// The adapters by type, all on the same outbound HTTP client.

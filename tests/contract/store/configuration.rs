@@ -28,6 +28,7 @@ fn app(name: &str) -> ProviderApp {
         scopes: vec!["user.metrics".to_owned()],
         records: vec!["getmeas".parse().unwrap(), "sleep-getsummary".parse().unwrap()],
         requests_per_minute: Some(120),
+        options: BTreeMap::from([("notifications".to_owned(), "registered".to_owned())]),
     }
 }
 

@@ -101,9 +101,9 @@ impl Refused {
 
 /// The names that a mapping can have: a type of provider and one of its records. In order.
 pub fn names() -> Vec<String> {
-    let names = ohx_providers::KINDS.iter().flat_map(|kind| {
-        ohx_providers::record_names(kind).iter().map(move |record| format!("{kind}/{record}"))
-    });
+    let names = ohx_providers::KINDS
+        .iter()
+        .flat_map(|kind| kind.records.iter().map(|record| format!("{}/{record}", kind.name)));
     let mut names: Vec<_> = names.collect();
     names.sort_unstable();
     names
@@ -112,7 +112,8 @@ pub fn names() -> Vec<String> {
 /// Whether a mapping can have this name.
 pub fn is_known(name: &str) -> bool {
     let of = name.split_once('/');
-    of.is_some_and(|(kind, record)| ohx_providers::record_names(kind).contains(&record))
+    of.and_then(|(kind, record)| ohx_providers::kind(kind).map(|kind| kind.records.contains(&record)))
+        .unwrap_or(false)
 }
 
 /// The version and the text of the program's own document of that name.

@@ -11,9 +11,10 @@ use ohx_domain::{Instant, Interval};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::call::{Caller, is_empty_list, malformed, object, position};
+use super::call::{Caller, malformed};
 use super::list::{Name, fields, part};
 use super::range::{self, second};
+use crate::wire::{is_empty_list, object, position};
 use crate::{Page, PageToken, Part, ProviderError};
 
 const CALL: &str = "measure getintradayactivity";

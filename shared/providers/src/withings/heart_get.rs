@@ -9,10 +9,11 @@ use ohx_domain::{Interval, Sensitive};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::call::{Caller, malformed, object, position};
+use super::call::{Caller, malformed};
 use super::heart_list;
 use super::list::Listed;
-use super::loose::Text;
+use crate::loose::Text;
+use crate::wire::{object, position};
 use crate::{Page, PageToken, Part, ProviderError};
 
 const CALL: &str = "heart get";

@@ -7,8 +7,9 @@ use ohx_domain::{Instant, Interval, Sensitive};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::call::{is_empty_list, malformed, object, position};
-use super::loose::Number;
+use super::call::malformed;
+use crate::loose::Number;
+use crate::wire::{is_empty_list, object, position};
 use crate::{Page, PageToken, Part, ProviderError};
 
 /// The most records in one part.

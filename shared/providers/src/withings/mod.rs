@@ -14,7 +14,6 @@ mod getworkouts;
 mod heart_get;
 mod heart_list;
 mod list;
-mod loose;
 mod notify;
 mod oauth;
 mod range;
@@ -31,15 +30,30 @@ use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
 use self::call::Caller;
-pub(crate) use self::records::RECORDS;
 use self::records::{
-    GETACTIVITY, GETINTRADAYACTIVITY, GETMEAS, GETWORKOUTS, HEART_GET, HEART_LIST, SLEEP_GET,
+    GETACTIVITY, GETINTRADAYACTIVITY, GETMEAS, GETWORKOUTS, HEART_GET, HEART_LIST, RECORDS, SLEEP_GET,
     SLEEP_GETSUMMARY,
 };
-use crate::{App, Grant, Notified, Page, PageToken, Provider, ProviderError, RecordSpec, Subscriptions};
+use crate::bases::{bases, under};
+use crate::{
+    App, Grant, Kind, Notified, Page, PageToken, Provider, ProviderError, RecordSpec, Subscriber,
+    Subscriptions,
+};
 
 /// The provider's type, in configuration and errors.
 pub(crate) const KIND: &str = "withings";
+
+/// What this type of provider is.
+pub(crate) const ABOUT: Kind = Kind {
+    name: KIND,
+    title: "Withings Health Data API",
+    records: RECORDS,
+    base_urls: &["api", "consent"],
+    secrets: &[],
+    options: &[],
+    consent: true,
+    push: true,
+};
 
 /// Opens point measurements and ECG, and notifications of them.
 const METRICS: &str = "user.metrics";
@@ -65,39 +79,10 @@ struct Bases {
 impl Bases {
     /// The public cloud, or what the app says instead: the US medical cloud, a simulator.
     fn of(app: &App) -> Result<Self, ProviderError> {
-        let problem =
-            |problem: String| ProviderError::Configuration { app: app.config.name.to_string(), problem };
-        let parse = |url: &str| Url::parse(url).map_err(|e| problem(e.to_string()));
-        let mut bases = Self {
-            api: parse("https://wbsapi.withings.net")?,
-            consent: parse("https://account.withings.com")?,
-        };
-        for (name, url) in &app.config.base_urls {
-            if !matches!(url.scheme(), "https" | "http") || !url.has_host() {
-                return Err(problem(format!("base_urls.{name} should be an http or https URL")));
-            }
-            match name.as_str() {
-                "api" => bases.api = url.clone(),
-                "consent" => bases.consent = url.clone(),
-                _ => {
-                    return Err(problem(format!(
-                        "base_urls.{name} is unknown: withings has api and consent"
-                    )));
-                }
-            }
-        }
-        Ok(bases)
+        let known = [("api", "https://wbsapi.withings.net"), ("consent", "https://account.withings.com")];
+        let [api, consent] = bases(app, known)?;
+        Ok(Self { api, consent })
     }
-}
-
-/// `path` under `base`, whose own path is kept.
-fn under(base: &Url, path: &str) -> Url {
-    let mut url = base.clone();
-    url.set_query(None);
-    url.set_fragment(None);
-    let joined = format!("{}/{path}", base.path().trim_end_matches('/'));
-    url.set_path(&joined);
-    url
 }
 
 /// What the patient is asked for: what the app says, else what this adapter uses.
@@ -135,7 +120,13 @@ impl Provider for Withings {
     }
 
     /// PKCE is not documented by Withings and no known client sends it, so `state` alone ties the answer to us.
-    fn authorize_url(&self, app: &App, redirect: &Url, state: &str) -> Result<Url, ProviderError> {
+    fn authorize_url(
+        &self,
+        app: &App,
+        redirect: &Url,
+        state: &str,
+        _verifier: &SecretString,
+    ) -> Result<Url, ProviderError> {
         let mut url = under(&Bases::of(app)?.consent, "oauth2_user/authorize2");
         url.query_pairs_mut()
             .append_pair("response_type", "code")
@@ -151,6 +142,7 @@ impl Provider for Withings {
         app: &App,
         code: &SecretString,
         redirect: &Url,
+        _verifier: &SecretString,
     ) -> Result<Grant, ProviderError> {
         oauth::exchange(&self.http, &Bases::of(app)?.api, app, oauth::Proof::Code { code, redirect }).await
     }
@@ -193,12 +185,12 @@ impl Provider for Withings {
         app: &App,
         scopes: &[String],
         access_token: &SecretString,
-        callback: &Url,
+        subscriber: Subscriber<'_>,
     ) -> Result<Subscriptions, ProviderError> {
         let scopes = if scopes.is_empty() { scopes_asked(app) } else { scopes.to_vec() };
         let records: Vec<Record> = self.records(&app.config, &scopes).into_iter().map(|s| s.record).collect();
         let topics = notify::needed(&records, &scopes);
-        notify::subscribe(&self.caller(app, access_token)?, callback, &topics).await
+        notify::subscribe(&self.caller(app, access_token)?, subscriber.address, &topics).await
     }
 
     fn notification(

@@ -8,13 +8,14 @@ use ohx_domain::{Account, Instant, Interval, Record};
 use serde::Deserialize;
 use url::{Url, form_urlencoded};
 
-use super::call::{Caller, is_empty_list, malformed, object};
-use super::loose::Number;
+use super::call::{Caller, malformed};
 use super::records::{
     GETACTIVITY, GETINTRADAYACTIVITY, GETMEAS, GETWORKOUTS, HEART_GET, HEART_LIST, SLEEP_GET,
     SLEEP_GETSUMMARY, record,
 };
 use super::{ACTIVITY, INFO, METRICS};
+use crate::loose::Number;
+use crate::wire::{is_empty_list, object};
 use crate::{Notification, Notified, ProviderError, Remedy, Subscriptions};
 
 /// What can be subscribed to, and what it is about.

@@ -22,10 +22,11 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::call::{Answer, malformed, object, position};
-use super::loose::{Number, Text};
+use super::call::{Answer, malformed};
 use super::status::{Endpoint, refused};
-use super::under;
+use crate::bases::under;
+use crate::loose::{Number, Text};
+use crate::wire::{object, position};
 use crate::{App, Grant, ProviderError};
 
 const CALL: &str = "oauth2 requesttoken";
@@ -103,10 +104,11 @@ fn grant(answer: TokenAnswer) -> Result<Grant, ProviderError> {
     let scopes = answer.scopes().map(|all| all.iter().map(|s| s.to_string()).collect()).unwrap_or_default();
     Ok(Grant {
         access_token: answer.access_token().secret().clone().into(),
-        refresh_token: answer.refresh_token().ok_or_else(missing)?.secret().clone().into(),
+        refresh_token: Some(answer.refresh_token().ok_or_else(missing)?.secret().clone().into()),
         expires_in: answer.expires_in().unwrap_or(ACCESS_TOKEN),
         scopes,
         account: answer.extra_fields().userid.clone().map(Account::new),
+        former: None,
     })
 }
 

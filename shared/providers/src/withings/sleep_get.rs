@@ -8,10 +8,11 @@ use ohx_domain::{Instant, Interval};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::call::{Caller, malformed, object};
+use super::call::{Caller, malformed};
 use super::list::{Listed, Shape};
-use super::loose::Number;
 use super::range::second;
+use crate::loose::Number;
+use crate::wire::object;
 use crate::{Page, PageToken, ProviderError};
 
 /// Intervals in no order; parts are cut between them.

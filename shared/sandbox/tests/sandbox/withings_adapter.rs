@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::any;
-use ohx_domain::{Clock as _, Instant, Interval, ProviderApp, Query, Record};
+use ohx_domain::{Clock as _, Instant, Interval, LinkId, ProviderApp, Query, Record};
 use ohx_providers::withings::Withings;
 use ohx_providers::{
-    App, Notification, Page, PageToken, Part, Provider as _, ProviderError, RecordSpec, record_names,
+    App, Notification, Page, PageToken, Part, Provider as _, ProviderError, RecordSpec, Subscriber,
 };
 use ohx_sandbox::withings::{Figures, Simulator};
 use serde::Deserialize;
@@ -39,11 +39,17 @@ impl Linked {
             client_id: "client-1".into(),
             base_urls: [("api".to_owned(), world.base.parse().unwrap())].into(),
             scopes: Vec::new(),
-            records: record_names("withings").iter().map(|name| name.parse().unwrap()).collect(),
+            records: ohx_providers::kind("withings")
+                .unwrap()
+                .records
+                .iter()
+                .map(|name| name.parse().unwrap())
+                .collect(),
             requests_per_minute: None,
+            options: BTreeMap::new(),
         };
         let adapter = Withings::new(world.http.clone());
-        Self { world, app: App { config, secret: "s3cr3t".into() }, adapter, token }
+        Self { world, app: App { config, secret: "s3cr3t".into(), secrets: BTreeMap::new() }, adapter, token }
     }
 
     fn sim(&self) -> &Simulator {
@@ -380,9 +386,10 @@ async fn news_lead_to_what_is_new() {
     });
     let callback = format!("{}/hook", serve(Router::new().route("/hook", hook)).await).parse().unwrap();
     let token = linked.token.as_str().into();
-    let made = linked.adapter.subscribe(&linked.app, &[], &token, &callback).await.unwrap();
+    let subscriber = Subscriber { link: LinkId::new(), address: &callback, app_address: &callback };
+    let made = linked.adapter.subscribe(&linked.app, &[], &token, subscriber).await.unwrap();
     assert_eq!((made.made, made.refused), (9, 0));
-    let again = linked.adapter.subscribe(&linked.app, &[], &token, &callback).await.unwrap();
+    let again = linked.adapter.subscribe(&linked.app, &[], &token, subscriber).await.unwrap();
     assert_eq!((again.kept, again.made), (9, 0));
 
     linked.world.advance(3600);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ohx_providers::{Provider as _, record_names};
+use ohx_providers::Provider as _;
 use ohx_sandbox::withings::{ALL, Day, Ecg, Night, Reading, Sample, Simulator, Stage, USUAL, Workout};
 use serde_json::Value;
 
@@ -196,7 +196,7 @@ async fn the_records_are_those_of_the_adapter() {
         names
     };
     let names = |records: &[&str]| sorted(records.iter().map(ToString::to_string).collect());
-    assert_eq!(names(&ALL), names(record_names("withings")));
+    assert_eq!(names(&ALL), names(ohx_providers::kind("withings").unwrap().records));
     let app: ohx_domain::ProviderApp = serde_json::from_value::<_>(
         serde_json::json!({ "name": "withings", "type": "withings", "client_id": "client-1" }) as Value,
     )

@@ -20,6 +20,7 @@ use url::form_urlencoded;
 use super::*;
 use crate::Remedy;
 
+const VERIFIER: &str = "a-verifier-that-withings-is-never-sent-as-it-has-no-pkce";
 const TOKEN: &str = "acc3ssT0ken";
 const SECRET: &str = "cl1entS3cret";
 const GRANT: &str = r#"{"status":0,"body":{"userid":"363","access_token":"a075f8c1","refresh_token":"f631236f","expires_in":10800,"scope":"user.info,user.metrics","csrf_token":"PACnn","token_type":"Bearer"}}"#;
@@ -107,8 +108,10 @@ fn app_at(bases: &[(&str, &str)]) -> App {
             scopes: Vec::new(),
             records: Vec::new(),
             requests_per_minute: None,
+            options: BTreeMap::new(),
         },
         secret: SECRET.into(),
+        secrets: BTreeMap::new(),
     }
 }
 
@@ -141,7 +144,7 @@ fn discreet(error: &ProviderError) {
 
 #[test]
 fn the_patient_is_sent_to_the_consent_page() {
-    let url = adapter().authorize_url(&app_at(&[]), &redirect(), "st/ate").unwrap();
+    let url = adapter().authorize_url(&app_at(&[]), &redirect(), "st/ate", &VERIFIER.into()).unwrap();
     assert_eq!(url.as_str().split('?').next(), Some("https://account.withings.com/oauth2_user/authorize2"));
     let expected = form(&[
         ("response_type", "code"),
@@ -154,7 +157,7 @@ fn the_patient_is_sent_to_the_consent_page() {
 
     let mut app = app_at(&[("consent", "https://sim.example/withings/")]);
     app.config.scopes = vec!["user.metrics".into(), "user.activity".into()];
-    let url = adapter().authorize_url(&app, &redirect(), "s").unwrap();
+    let url = adapter().authorize_url(&app, &redirect(), "s", &VERIFIER.into()).unwrap();
     assert!(url.as_str().starts_with("https://sim.example/withings/oauth2_user/authorize2?"), "{url}");
     assert!(url.query_pairs().any(|(k, v)| k == "scope" && v == "user.metrics,user.activity"));
 }
@@ -165,7 +168,7 @@ async fn base_urls_that_cannot_work_are_named() {
         [("apu", "https://x.example"), ("api", "ftp://x.example"), ("consent", "mailto:a@x.example")]
     {
         let app = app_at(&[(name, url)]);
-        let error = adapter().authorize_url(&app, &redirect(), "s").unwrap_err();
+        let error = adapter().authorize_url(&app, &redirect(), "s", &VERIFIER.into()).unwrap_err();
         assert!(error.to_string().contains(&format!("base_urls.{name}")), "{error}");
         assert!(error.to_string().contains("home-scales"), "{error}");
         assert_eq!(error.remedy(), Remedy::Permanent);

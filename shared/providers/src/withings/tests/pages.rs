@@ -132,7 +132,7 @@ async fn what_cannot_be_read_is_told_by_position_only() {
         assert!(error.to_string().contains("measure getmeas"), "{error}");
         discreet(&error);
     }
-    let error = fetched(ok(format!("{{\"status\":0,\"body\":\"{}\"}}", " ".repeat(call::MAX_ANSWER))))
+    let error = fetched(ok(format!("{{\"status\":0,\"body\":\"{}\"}}", " ".repeat(crate::wire::MAX_ANSWER))))
         .await
         .unwrap_err();
     assert!(error.to_string().contains("larger than"), "{error}");

@@ -23,8 +23,8 @@ fn records_depend_on_the_app_and_on_what_was_granted() {
     assert_eq!(names(&["sleep-get", "getmeas"], &[]), ["getmeas", "sleep-get"]);
     assert_eq!(names(&["sleep-get", "getmeas"], &["user.metrics"]), ["getmeas"]);
     assert!(names(&["getsleep"], &[]).is_empty());
-    assert_eq!(names(RECORDS, &[]), crate::record_names("withings"));
-    assert!(crate::record_names("other").is_empty());
+    assert_eq!(names(RECORDS, &[]), crate::kind("withings").unwrap().records);
+    assert!(crate::kind("other").is_none());
 }
 
 #[tokio::test]

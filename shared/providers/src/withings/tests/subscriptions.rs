@@ -9,7 +9,7 @@ fn callback() -> Url {
 async fn subscribed(server: &Server) -> Result<Subscriptions, ProviderError> {
     let mut app = app(server);
     app.config.records = vec![GETMEAS.parse().unwrap()];
-    adapter().subscribe(&app, &[], &TOKEN.into(), &callback()).await
+    adapter().subscribe(&app, &[], &TOKEN.into(), subscriber(&callback())).await
 }
 
 const DONE: &str = r#"{"status":0,"body":{}}"#;
@@ -74,7 +74,7 @@ async fn answered(
     let server = Server::new(std::iter::once(ok(DONE)).chain(replies)).await;
     let mut app = app(&server);
     app.config.records = records.iter().map(|r| r.parse().unwrap()).collect();
-    let result = adapter().subscribe(&app, &[], &TOKEN.into(), &callback()).await;
+    let result = adapter().subscribe(&app, &[], &TOKEN.into(), subscriber(&callback())).await;
     let asked = server.seen().iter().skip(1).map(|s| s.form["appli"].clone()).collect();
     (result, asked)
 }
@@ -109,11 +109,15 @@ async fn topics_follow_the_scopes_and_the_records() {
         app.config.scopes = scopes.iter().map(|s| (*s).to_owned()).collect();
         app.config.records = records.iter().map(|r| r.parse().unwrap()).collect();
         let granted: Vec<String> = granted.iter().map(|s| (*s).to_owned()).collect();
-        adapter().subscribe(&app, &granted, &TOKEN.into(), &callback()).await.unwrap();
+        adapter().subscribe(&app, &granted, &TOKEN.into(), subscriber(&callback())).await.unwrap();
         server.seen().iter().skip(1).map(|s| s.form["appli"].clone()).collect()
     };
     assert_eq!(asked(&[], &[], &[]).await, ["1", "2", "4", "16", "44", "46", "54", "63"]);
     assert_eq!(asked(&[METRICS], &[], &[]).await, ["1", "2", "4", "54", "63"], "not asked for");
     assert_eq!(asked(&[], &[ACTIVITY], &[]).await, ["16", "44"], "not granted");
     assert_eq!(asked(&[], &[], &["sleep-get"]).await, ["44", "46", "62"], "not read");
+}
+
+fn subscriber(address: &Url) -> Subscriber<'_> {
+    Subscriber { link: ohx_domain::LinkId::new(), address, app_address: address }
 }

@@ -10,9 +10,10 @@ async fn refreshed(reply: Reply) -> Result<Grant, ProviderError> {
 #[tokio::test]
 async fn a_code_becomes_a_grant() {
     let server = Server::new([ok(GRANT)]).await;
-    let grant = adapter().exchange_code(&app(&server), &"c0de".into(), &redirect()).await.unwrap();
+    let grant =
+        adapter().exchange_code(&app(&server), &"c0de".into(), &redirect(), &VERIFIER.into()).await.unwrap();
     assert_eq!(grant.access_token.expose_secret(), "a075f8c1");
-    assert_eq!(grant.refresh_token.expose_secret(), "f631236f");
+    assert_eq!(grant.refresh_token.as_ref().unwrap().expose_secret(), "f631236f");
     assert_eq!(grant.expires_in, Duration::from_secs(10_800));
     assert_eq!(grant.scopes, ["user.info", "user.metrics"]);
     assert_eq!(grant.account.as_ref().map(|a| a.reveal().as_str()), Some("363"));
