@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::error::MapError;
-use crate::expr::eval::Reads;
+use crate::expr::scope::{ALLOWANCE, Reads};
 use crate::json::{Node, write_string};
 use crate::mapped::Context;
 use crate::plan::Mapping;
@@ -48,7 +48,7 @@ impl Mapping {
         survey.enter(self);
         let tree = crate::run::read(page)?;
         let reads = Reads::default();
-        let mapped = self.run(&tree, page.len(), context, Some(&reads))?;
+        let mapped = self.run(&tree, page.len(), context, Some(&reads), ALLOWANCE).0?;
         survey.pages += 1;
         survey.records += mapped.records;
         let mut kinds: HashMap<&str, u64> = HashMap::new();

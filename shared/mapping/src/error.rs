@@ -38,6 +38,16 @@ pub enum MapError {
         /// The JSON type found.
         found: &'static str,
     },
+    /// The document makes more work than the page's size allows ([`crate::Mapping::map`]).
+    #[error(
+        "mapping {mapping} takes more steps than a page of this size allows: an expression of the document looks at \
+         more than its own record again and again, such as at all of `page()` for every record; let it look at the \
+         record, at `parent()` or at single members of `page()`"
+    )]
+    TooCostly {
+        /// The document's name.
+        mapping: String,
+    },
 }
 
 impl From<PageError> for MapError {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use ohx_domain::decimal::Exact;
 
+use crate::compile::Codes;
 use crate::document::{Into, Span};
 use crate::expr::Expr;
 use crate::units::Conversion;
@@ -44,13 +45,17 @@ pub(crate) struct Extract {
     pub(crate) direct: Vec<Direct>,
     pub(crate) wanted: Wanted,
     pub(crate) timed: Vec<Timed>,
+    /// How many parts all of its expressions have.
+    pub(crate) parts: usize,
 }
 
 /// Which values of `direct` to look for, by the members that a record has: a sample has one of many.
 #[derive(Default)]
 pub(crate) struct Wanted {
-    /// Those that are null unless the record has a member of that name, by the name's length.
+    /// Those that are null unless the record has a member of that name, by the name's length and by name.
     by_length: Vec<Vec<(Box<str>, usize)>>,
+    /// All of these.
+    pub(crate) named: Vec<usize>,
     /// The others.
     pub(crate) always: Vec<usize>,
 }
@@ -63,6 +68,7 @@ impl Wanted {
                 &one.from;
             match expr.needs() {
                 Some(name) => {
+                    wanted.named.push(at);
                     if wanted.by_length.len() <= name.len() {
                         wanted.by_length.resize_with(name.len() + 1, Vec::new);
                     }
@@ -73,13 +79,17 @@ impl Wanted {
                 None => wanted.always.push(at),
             }
         }
+        for places in &mut wanted.by_length {
+            places.sort();
+        }
         wanted
     }
 
     /// The values that a member of this name may give.
     pub(crate) fn by(&self, name: &str) -> impl Iterator<Item = usize> {
         let known = self.by_length.get(name.len()).map(Vec::as_slice).unwrap_or_default();
-        known.iter().filter(move |(wanted, _)| **wanted == *name).map(|(_, at)| *at)
+        let from = known.partition_point(|(wanted, _)| **wanted < *name);
+        known.iter().skip(from).take_while(move |(wanted, _)| **wanted == *name).map(|(_, at)| *at)
     }
 }
 
@@ -241,8 +251,8 @@ pub(crate) struct Slot {
 pub(crate) enum Holds {
     /// A decimal in a UCUM unit.
     Quantity { unit: String, digits: Option<u32>, range: Option<(Exact, Exact)> },
-    /// A code: the JSON text of its CodeableConcept and the code itself, by the provider's code.
-    Code { codes: HashMap<String, (String, String)>, other: Option<(String, String)> },
+    /// A code of a table, which several slots may share.
+    Code { table: Arc<Codes> },
     /// SampledData: the unit of time between samples, and the power of ten from microseconds to it.
     Samples { unit: String, interval: &'static str, scale: i32, range: Option<(Exact, Exact)> },
 }

@@ -20,6 +20,7 @@ impl Compiler<'_> {
         kinds: &mut Vec<Kind>,
         tag: &str,
     ) -> Result<Extract> {
+        let before = self.parts.get();
         let mut items = stage.items.as_ref().map(|i| self.items(i)).transpose()?;
         let (mut direct, mut timed) = (Vec::new(), Vec::new());
         for reading in &stage.readings {
@@ -59,7 +60,7 @@ impl Compiler<'_> {
                 return self.error(stage.id.referenced, "when it was measured is unclear", hint);
             }
         };
-        Ok(Extract {
+        let mut extract = Extract {
             zone: self.optional(stage.zone.as_ref())?,
             each: self.expr(&stage.each)?,
             inner,
@@ -75,7 +76,10 @@ impl Compiler<'_> {
             wanted: Wanted::of(&direct),
             direct,
             timed,
-        })
+            parts: 0,
+        };
+        extract.parts = self.parts.get() - before;
+        Ok(extract)
     }
 
     fn skips(&self, skips: &[Skip]) -> Result<Vec<(Expr, String)>> {
@@ -101,7 +105,7 @@ impl Compiler<'_> {
     fn items(&self, items: &Items) -> Result<ItemsPlan> {
         let mut sites = HashMap::new();
         if let Some(table) = &items.sites {
-            for (position, (concept, _)) in self.named_table(table)?.codes {
+            for (position, (concept, _)) in &self.named_table(table)?.codes {
                 let Ok(position) = position.parse() else {
                     let hint = "the keys of a table of positions are whole numbers";
                     return self.error(table.referenced, format!("a position {position:?}"), hint);

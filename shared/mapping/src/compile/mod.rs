@@ -4,7 +4,9 @@ mod extract;
 mod observe;
 mod takes;
 
+use std::cell::Cell;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use serde_saphyr::{Location, Spanned};
 
@@ -34,7 +36,7 @@ impl Mapping {
         let options = serde_saphyr::options! { with_snippet: false, strict_booleans: true };
         let document: Document =
             serde_saphyr::from_str_with_options(yaml, options).map_err(|e| syntax(yaml, &e))?;
-        Compiler { yaml, tables: HashMap::new(), local: Vec::new() }.mapping(document)
+        Compiler { yaml, tables: HashMap::new(), local: Vec::new(), parts: Cell::new(0) }.mapping(document)
     }
 }
 
@@ -68,7 +70,6 @@ fn is_code(code: &str) -> bool {
 }
 
 /// A compiled code table: the JSON text of the CodeableConcept and the code itself, by the provider's code.
-#[derive(Clone)]
 pub(crate) struct Codes {
     pub(crate) codes: HashMap<String, (String, String)>,
     pub(crate) other: Option<(String, String)>,
@@ -77,9 +78,11 @@ pub(crate) struct Codes {
 /// Compiles the document `yaml`.
 pub(crate) struct Compiler<'y> {
     yaml: &'y str,
-    tables: HashMap<String, Codes>,
+    tables: HashMap<String, Arc<Codes>>,
     /// What the document says of this deployment's own codes: system, code, text.
     local: Vec<(String, String, String)>,
+    /// How many parts the expressions have that were compiled so far.
+    parts: Cell<usize>,
 }
 
 impl Compiler<'_> {
@@ -100,7 +103,8 @@ impl Compiler<'_> {
     }
 
     fn expr(&self, text: &Text) -> Result<Expr> {
-        Expr::compile(&text.value).map_err(|e| {
+        let compiled = Expr::compile(&text.value).inspect(|e| self.parts.set(self.parts.get() + e.parts()));
+        compiled.map_err(|e| {
             let (line, mut column) = place(text.referenced);
             // A scalar on one line: the place within it can be pointed at.
             let source = line_of(self.yaml, line);
@@ -135,7 +139,7 @@ impl Compiler<'_> {
         }
         for (name, table) in tables.iter().flat_map(|t| &t.0) {
             let codes = self.table(table)?;
-            self.tables.insert(name.clone(), codes);
+            self.tables.insert(name.clone(), Arc::new(codes));
         }
         let tag = format!("{}.{}", mapping.value, version.value);
         let mut kinds = Vec::new();
@@ -204,9 +208,9 @@ impl Compiler<'_> {
         Ok(Codes { codes: compiled, other })
     }
 
-    fn named_table(&self, name: &Text) -> Result<Codes> {
+    fn named_table(&self, name: &Text) -> Result<Arc<Codes>> {
         match self.tables.get(&name.value) {
-            Some(codes) => Ok(codes.clone()),
+            Some(codes) => Ok(Arc::clone(codes)),
             None => {
                 let mut known: Vec<&str> = self.tables.keys().map(String::as_str).collect();
                 known.sort_unstable();

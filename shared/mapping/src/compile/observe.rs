@@ -149,8 +149,7 @@ impl Compiler<'_> {
         let Value { unit, digits, range, codes, sampled, .. } = value;
         let unit = match (unit, codes) {
             (None, Some(table)) if sampled.is_none() && range.is_none() => {
-                let table = self.named_table(table)?;
-                return Ok(Holds::Code { codes: table.codes, other: table.other });
+                return Ok(Holds::Code { table: self.named_table(table)? });
             }
             (Some(unit), None) => unit,
             _ => {

@@ -21,7 +21,7 @@ impl Compiler<'_> {
     ) -> Result<Vec<(usize, &'r Spanned<Take>)>> {
         let at = reading.referenced;
         let Reading { value, values, .. } = &reading.value;
-        if kind.gather.is_some() {
+        if kind.gather.is_some_and(|(_, into)| into != Into::Sum) {
             // One value of each record; what becomes of all of them is the kind's affair.
             return match (value, values) {
                 (Some(take), None) => Ok(vec![(0, take)]),
@@ -201,6 +201,7 @@ impl Compiler<'_> {
                 };
                 !kind.own && kind.slots.iter().all(known)
             }
+            Into::Sum => kind.slots.iter().all(|s| matches!(s.holds, Holds::Quantity { digits: None, .. })),
         };
         if sound {
             return Ok(());
@@ -215,6 +216,11 @@ impl Compiler<'_> {
                 at,
                 format!("{} does not become a summary", kind.name),
                 format!("its components under `observe` are quantities, some of {}", SUMMARY.join(", ")),
+            ),
+            Into::Sum => self.error(
+                at,
+                format!("{} does not become a sum", kind.name),
+                "its values under `observe` are quantities, without `digits`: a sum is exact",
             ),
         }
     }

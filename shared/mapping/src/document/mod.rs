@@ -238,6 +238,8 @@ pub(crate) enum Into {
     Sampled,
     /// The components minimum, maximum, mean and count, those that the kind has.
     Summary,
+    /// Each value is the sum of the readings'.
+    Sum,
 }
 
 /// Where a value is taken from.

@@ -1,173 +1,175 @@
 //! Evaluates a compiled expression over a page.
 //!
 //! The same results as the `jmespath` crate's interpreter (a test holds them against each other), with two
-//! differences that are meant: numbers are exact, and the work is bounded. JMESPath cannot loop, but sharing lets a
-//! short expression name an exponentially large value; comparing or printing such a value runs out of a [`Scope`]'s steps.
+//! differences that are meant: numbers are exact, and the work is bounded by the steps of a [`Scope`].
 
-use std::cell::{Cell, RefCell};
 use std::cmp::Ordering;
-use std::collections::HashSet;
 use std::rc::Rc;
 
-use super::value::{Items, Val};
+use super::scope::{Failed, KEPT, Scope};
+use super::value::{Items, Shape, Val};
 use super::{Compare, Expr};
-use crate::json::Node;
-
-/// Why an expression has no value: a function got an argument of the wrong type, or the steps ran out.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Failed;
-
-/// The parts of a page that were looked at, by their address: for finding what no rule reads.
-#[derive(Default)]
-pub(crate) struct Reads(RefCell<HashSet<usize>>);
-
-impl Reads {
-    fn note(&self, node: &Node<'_>) {
-        self.0.borrow_mut().insert(std::ptr::from_ref(node).addr());
-    }
-
-    /// Whether this very part of the page was looked at.
-    pub(crate) fn has(&self, node: &Node<'_>) -> bool {
-        self.0.borrow().contains(&std::ptr::from_ref(node).addr())
-    }
-}
-
-/// What an evaluation knows beside the current value, and the steps that it may still take.
-pub(crate) struct Scope<'t> {
-    left: Cell<usize>,
-    /// The name of the member that the current record is the value of: `key()`.
-    pub(crate) key: Option<&'t str>,
-    /// What the current record was found in: `parent()`.
-    pub(crate) parent: Option<&'t Node<'t>>,
-    /// The whole page: `page()`.
-    pub(crate) page: Option<&'t Node<'t>>,
-    /// Where it is noted what was looked at.
-    pub(crate) reads: Option<&'t Reads>,
-}
-
-impl<'t> Scope<'t> {
-    pub(crate) fn new(steps: usize) -> Self {
-        Self { left: Cell::new(steps), key: None, parent: None, page: None, reads: None }
-    }
-
-    pub(crate) fn spend(&self, steps: usize) -> Result<(), Failed> {
-        let left = self.left.get().checked_sub(steps).ok_or(Failed)?;
-        self.left.set(left);
-        Ok(())
-    }
-
-    /// Fills up the steps.
-    pub(crate) fn refill(&self, steps: usize) {
-        self.left.set(steps);
-    }
-
-    /// Notes that a value was looked at.
-    pub(crate) fn note<'v>(&self, value: Val<'v>) -> Val<'v> {
-        if let (Some(reads), Val::Ref(node)) = (self.reads, &value) {
-            reads.note(node);
-        }
-        value
-    }
-}
 
 impl Expr {
     /// The expression's value for `current`.
+    #[cfg(test)]
     pub(crate) fn eval<'t>(&'t self, current: &Val<'t>, scope: &Scope<'t>) -> Result<Val<'t>, Failed> {
-        scope.spend(1)?;
-        Ok(match self {
-            Self::Identity => scope.note(current.clone()),
-            Self::Field(name) => scope.note(current.field(name)),
-            Self::Sub(lhs, rhs) => rhs.eval(&lhs.eval(current, scope)?, scope)?,
+        let value = self.value(current, scope);
+        if scope.has_failed() { Err(Failed) } else { Ok(value) }
+    }
+
+    /// The expression's value for `current`; null where it has none.
+    pub(crate) fn eval_or_null<'t>(&'t self, current: &Val<'t>, scope: &Scope<'t>) -> Val<'t> {
+        let mut value = self.value(current, scope);
+        if scope.has_failed() {
+            value = Val::Null;
+        }
+        value
+    }
+
+    // A value is written where the caller wants it: wrapped in a `Result` on its way, or bound to a name in one of
+    // many arms, it would be copied at each level, and copying costs more than finding it. What fails therefore says
+    // so in the scope, and whatever comes of it is thrown away at the end.
+
+    /// The value, which counts for nothing once the scope has failed.
+    pub(crate) fn value<'t>(&'t self, current: &Val<'t>, scope: &Scope<'t>) -> Val<'t> {
+        if scope.spend(1).is_err() {
+            return scope.fail();
+        }
+        match self {
+            Self::Identity => identity(current, scope),
+            Self::Field(name) => field(current, name, scope),
+            Self::Sub(lhs, rhs) => rhs.value(&lhs.value(current, scope), scope),
             Self::Literal(node) => Val::Ref(node),
-            Self::Index(at) => match current.items() {
-                Some(items) => {
-                    scope.note(from_end(*at, items.len()).and_then(|at| items.get(at)).unwrap_or(Val::Null))
-                }
-                None => Val::Null,
-            },
-            Self::Or(lhs, rhs) => {
-                let left = lhs.eval(current, scope)?;
-                if left.truthy() { left } else { rhs.eval(current, scope)? }
-            }
-            Self::And(lhs, rhs) => {
-                let left = lhs.eval(current, scope)?;
-                if left.truthy() { rhs.eval(current, scope)? } else { left }
-            }
-            Self::Not(inner) => Val::Bool(!inner.eval(current, scope)?.truthy()),
+            Self::Or(lhs, rhs) => either(lhs, rhs, false, current, scope),
+            Self::And(lhs, rhs) => either(lhs, rhs, true, current, scope),
+            Self::Not(inner) => Val::Bool(!inner.value(current, scope).truthy()),
             Self::Condition(predicate, then) => {
-                if predicate.eval(current, scope)?.truthy() {
-                    then.eval(current, scope)?
+                if predicate.value(current, scope).truthy() {
+                    then.value(current, scope)
                 } else {
                     Val::Null
                 }
             }
             Self::Compare(how, lhs, rhs) => {
-                compare(*how, &lhs.eval(current, scope)?, &rhs.eval(current, scope)?, scope)?
+                compare(*how, &lhs.value(current, scope), &rhs.value(current, scope), scope)
             }
-            Self::Values(inner) => match inner.eval(current, scope)?.members() {
+            Self::Call(function, arguments) => function.call(arguments, current, scope),
+            other => other.made(current, scope).unwrap_or_else(|Failed| scope.fail()),
+        }
+    }
+
+    /// The value of an expression that makes lists or objects.
+    #[inline(never)]
+    fn made<'t>(&'t self, current: &Val<'t>, scope: &Scope<'t>) -> Result<Val<'t>, Failed> {
+        Ok(match self {
+            Self::Index(at) => match current.items() {
+                Some(items) => {
+                    let value = from_end(*at, items.len()).and_then(|at| items.get(at)).unwrap_or(Val::Null);
+                    scope.note(&value);
+                    value
+                }
+                None => Val::Null,
+            },
+            Self::Values(inner) => match inner.value(current, scope).members(scope)? {
                 Some(members) => {
-                    scope.spend(members.len())?;
+                    scope.spend(KEPT * members.len())?;
                     list(members.into_iter().map(|(_, v)| v).collect())
                 }
                 None => Val::Null,
             },
             Self::Project(lhs, rhs) => {
-                let left = lhs.eval(current, scope)?;
+                let left = lhs.value(current, scope);
                 let Some(items) = left.items() else { return Ok(Val::Null) };
                 let mut out = Vec::new();
                 for item in items.iter() {
-                    let value = rhs.eval(&item, scope)?;
+                    let value = rhs.value(&item, scope);
+                    scope.running()?;
                     if !value.is_null() {
+                        scope.spend(KEPT)?;
                         out.push(value);
                     }
                 }
                 list(out)
             }
             Self::Flatten(inner) => {
-                let value = inner.eval(current, scope)?;
+                let value = inner.value(current, scope);
                 let Some(items) = value.items() else { return Ok(Val::Null) };
                 let mut out = Vec::new();
                 for item in items.iter() {
+                    scope.spend(1 + KEPT)?;
                     match item.items() {
                         Some(within) => {
-                            scope.spend(within.len())?;
+                            scope.spend(KEPT * within.len())?;
                             out.extend(within.iter());
                         }
                         None => out.push(item),
                     }
                 }
-                scope.spend(items.len())?;
                 list(out)
             }
             Self::List(elements) => {
                 if current.is_null() {
                     return Ok(Val::Null);
                 }
-                list(elements.iter().map(|e| e.eval(current, scope)).collect::<Result<_, _>>()?)
+                scope.spend(KEPT * elements.len())?;
+                list(elements.iter().map(|e| e.value(current, scope)).collect())
             }
             Self::Hash(members) => {
                 if current.is_null() {
                     return Ok(Val::Null);
                 }
+                scope.spend(2 * KEPT * members.len())?;
                 let mut out: Vec<(&'t str, Val<'t>)> = Vec::with_capacity(members.len());
                 for (name, value) in members {
-                    out.push((name, value.eval(current, scope)?));
+                    out.push((name, value.value(current, scope)));
                 }
                 Val::Map(Rc::new(out))
             }
             Self::Slice { start, stop, step } => match current.items() {
-                Some(items) => {
-                    scope.spend(items.len())?;
-                    list(slice(&items, *start, *stop, *step))
-                }
+                Some(items) => list(slice(&items, *start, *stop, *step, scope)?),
                 None => Val::Null,
             },
-            Self::Call(function, arguments) => function.call(arguments, current, scope)?,
+            // What makes nothing is above.
+            Self::Identity
+            | Self::Field(_)
+            | Self::Sub(..)
+            | Self::Literal(_)
+            | Self::Or(..)
+            | Self::And(..)
+            | Self::Not(_)
+            | Self::Condition(..)
+            | Self::Compare(..)
+            | Self::Call(..) => return Err(Failed),
         })
     }
 }
 
-fn list(items: Vec<Val<'_>>) -> Val<'_> {
+#[inline(never)]
+fn identity<'t>(current: &Val<'t>, scope: &Scope<'t>) -> Val<'t> {
+    let value = current.clone();
+    scope.note(&value);
+    value
+}
+
+#[inline(never)]
+fn field<'t>(current: &Val<'t>, name: &str, scope: &Scope<'t>) -> Val<'t> {
+    let value = current.field(name, scope);
+    scope.note(&value);
+    value
+}
+
+/// `&&` and `||`: the right side where the left one is as true as `wanted`.
+#[inline(never)]
+fn either<'t>(lhs: &'t Expr, rhs: &'t Expr, wanted: bool, current: &Val<'t>, scope: &Scope<'t>) -> Val<'t> {
+    let mut value = lhs.value(current, scope);
+    if value.truthy() == wanted {
+        value = rhs.value(current, scope);
+    }
+    value
+}
+
+pub(super) fn list(items: Vec<Val<'_>>) -> Val<'_> {
     Val::List(Rc::new(items))
 }
 
@@ -177,26 +179,38 @@ fn from_end(at: i32, len: usize) -> Option<usize> {
     if at >= 0 { Some(back) } else { len.checked_sub(back) }
 }
 
-fn compare<'t>(how: Compare, lhs: &Val<'t>, rhs: &Val<'t>, scope: &Scope<'t>) -> Result<Val<'t>, Failed> {
+fn compare<'t>(how: Compare, lhs: &Val<'t>, rhs: &Val<'t>, scope: &Scope<'t>) -> Val<'t> {
     let order = |wanted: fn(Ordering) -> bool| {
         // Only numbers have an order.
-        if lhs.kind() != "number" || rhs.kind() != "number" {
+        if lhs.shape() != Shape::Number || rhs.shape() != Shape::Number {
             return Val::Null;
         }
+        scope.weigh(lhs);
+        scope.weigh(rhs);
         lhs.compare_numbers(rhs).map_or(Val::Null, |order| Val::Bool(wanted(order)))
     };
-    Ok(match how {
-        Compare::Equal => Val::Bool(lhs.equals(rhs, scope)?),
-        Compare::NotEqual => Val::Bool(!lhs.equals(rhs, scope)?),
+    let equal = |wanted: bool| match lhs.equals(rhs, scope) {
+        Ok(equal) => Val::Bool(equal == wanted),
+        Err(Failed) => scope.fail(),
+    };
+    match how {
+        Compare::Equal => equal(true),
+        Compare::NotEqual => equal(false),
         Compare::Less => order(Ordering::is_lt),
         Compare::LessOrEqual => order(Ordering::is_le),
         Compare::Greater => order(Ordering::is_gt),
         Compare::GreaterOrEqual => order(Ordering::is_ge),
-    })
+    }
 }
 
 /// JMESPath slices are Python's.
-fn slice<'t>(items: &Items<'_, 't>, start: Option<i32>, stop: Option<i32>, step: i32) -> Vec<Val<'t>> {
+fn slice<'t>(
+    items: &Items<'_, 't>,
+    start: Option<i32>,
+    stop: Option<i32>,
+    step: i32,
+    scope: &Scope<'t>,
+) -> Result<Vec<Val<'t>>, Failed> {
     let len = i64::try_from(items.len()).unwrap_or(i64::MAX);
     let step = i64::from(step);
     // Forwards, ends are clamped to [0, len]; backwards, to [-1, len - 1].
@@ -210,8 +224,9 @@ fn slice<'t>(items: &Items<'_, 't>, start: Option<i32>, stop: Option<i32>, step:
     let end = stop.map_or(if step > 0 { high } else { low }, clamp);
     let mut out = Vec::new();
     while (step > 0 && at < end) || (step < 0 && at > end) {
+        scope.spend(1 + KEPT)?;
         out.extend(usize::try_from(at).ok().and_then(|at| items.get(at)));
         at += step;
     }
-    out
+    Ok(out)
 }

@@ -1,14 +1,16 @@
 //! The functions that an expression may call. A document cannot define one; adding one is a change here, with a test.
 
-use std::rc::Rc;
+use std::borrow::Cow;
 
 use ohx_domain::Instant;
 use ohx_domain::decimal::{Exact, scale10};
 
 use super::Expr;
-use super::eval::{Failed, Scope};
-use super::value::{Val, exact};
+use super::eval::list;
+use super::scope::{COSTLY, Failed, KEPT, KEPT_BYTES, Scope};
+use super::value::{Shape, Val, exact};
 use crate::json::Node;
+use crate::run::is_id;
 
 /// A function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +21,7 @@ pub(crate) enum Function {
     EndsWith,
     FromIso,
     FromUnix,
+    IdOf,
     Join,
     Key,
     Keys,
@@ -51,6 +54,7 @@ pub(crate) const FUNCTIONS: &[(&str, Function, usize, usize)] = &[
     ("ends_with", Function::EndsWith, 2, 2),
     ("from_iso", Function::FromIso, 1, 2),
     ("from_unix", Function::FromUnix, 1, 1),
+    ("id_of", Function::IdOf, 1, 1),
     ("join", Function::Join, 2, 2),
     ("key", Function::Key, 0, 0),
     ("keys", Function::Keys, 1, 1),
@@ -76,50 +80,64 @@ pub(crate) const FUNCTIONS: &[(&str, Function, usize, usize)] = &[
 ];
 
 impl Function {
-    pub(crate) fn call<'t>(
+    pub(crate) fn call<'t>(self, arguments: &'t [Expr], current: &Val<'t>, scope: &Scope<'t>) -> Val<'t> {
+        // Every argument is evaluated, as in JMESPath: one that fails fails the call.
+        let arg = |n: usize| argument(arguments, n, current, scope);
+        match self {
+            Self::Key => scope.key.map_or(Val::Null, Val::Name),
+            Self::Parent => scope.parent.map_or(Val::Null, Val::Ref),
+            Self::Page => scope.page.map_or(Val::Null, Val::Ref),
+            Self::FromUnix => from_unix(&arg(0)).map_or(Val::Null, Val::Instant),
+            Self::Plus => arithmetic(&arg(0), &arg(1), Exact::checked_add, u32::max),
+            Self::Minus => arithmetic(&arg(0), &arg(1), Exact::checked_sub, u32::max),
+            Self::Times => arithmetic(&arg(0), &arg(1), Exact::checked_mul, u32::saturating_add),
+            Self::Scale10 => scaled(&arg(0), &arg(1)).map_or(Val::Null, Val::Exact),
+            Self::Nonzero => nonzero(arg),
+            Self::ToNumber => to_number(arg),
+            Self::Type => Val::Name(arg(0).kind()),
+            other => other.rare(arguments, current, scope).unwrap_or_else(|Failed| scope.fail()),
+        }
+    }
+
+    /// The functions that are seldom called once a value.
+    #[inline(never)]
+    fn rare<'t>(
         self,
         arguments: &'t [Expr],
         current: &Val<'t>,
         scope: &Scope<'t>,
     ) -> Result<Val<'t>, Failed> {
-        // Every argument is evaluated, as in JMESPath: one that fails fails the call.
-        let arg = |n: usize| arguments.get(n).ok_or(Failed)?.eval(current, scope);
+        let arg = |n: usize| {
+            let value = argument(arguments, n, current, scope);
+            scope.running().map(|()| value)
+        };
         match self {
             Self::Contains => contains(&arg(0)?, &arg(1)?, scope),
             Self::EndsWith => affix(&arg(0)?, &arg(1)?, |text, end| text.ends_with(end)),
             Self::StartsWith => affix(&arg(0)?, &arg(1)?, |text, start| text.starts_with(start)),
-            Self::Key => Ok(scope.key.map_or(Val::Null, Val::Name)),
-            Self::Parent => Ok(scope.parent.map_or(Val::Null, Val::Ref)),
-            Self::Page => Ok(scope.page.map_or(Val::Null, Val::Ref)),
-            Self::Plus => Ok(arithmetic(&arg(0)?, &arg(1)?, Exact::checked_add, u32::max)),
-            Self::Minus => Ok(arithmetic(&arg(0)?, &arg(1)?, Exact::checked_sub, u32::max)),
-            Self::Times => Ok(arithmetic(&arg(0)?, &arg(1)?, Exact::checked_mul, u32::saturating_add)),
             Self::Divide => Ok(divide(&arg(0)?, &arg(1)?, &arg(2)?).map_or(Val::Null, Val::Exact)),
             Self::Sum => sum(&arg(0)?, scope),
-            Self::Nonzero => {
-                let value = arg(0)?;
-                Ok(if value.numeric().is_some_and(|n| n.is_zero()) { Val::Null } else { value })
-            }
             Self::Lookup => {
                 let (table, key) = (arg(0)?, arg(1)?);
                 let key = match &key {
-                    Val::Ref(Node::Number(text)) => text.clone(),
-                    other => match (other.text(), other) {
-                        (Some(text), _) => text.into_owned().into(),
-                        (None, Val::Exact(number)) => number.to_string().into(),
-                        _ => return Ok(Val::Null),
+                    Val::Ref(Node::Number(text)) => Cow::Borrowed(text.as_ref()),
+                    Val::Exact(number) => Cow::Owned(number.to_string()),
+                    other => match other.text() {
+                        Some(text) => text,
+                        None => return Ok(Val::Null),
                     },
                 };
-                Ok(table.field(&key))
+                Ok(table.field(&key, scope))
             }
             Self::Lower => {
                 let value = arg(0)?;
                 let text = value.text().ok_or(Failed)?;
-                scope.spend(text.len() / 16)?;
+                scope.keep(4 * text.len())?;
                 Ok(Val::Text(text.to_lowercase().into()))
             }
             Self::Substring => substring(&arg(0)?, &arg(1)?, &arg(2)?, scope),
             Self::Digest => {
+                scope.spend(COSTLY)?;
                 let mut fields = Vec::with_capacity(arguments.len());
                 for n in 0..arguments.len() {
                     let mut out = String::new();
@@ -130,22 +148,38 @@ impl Function {
                 Ok(Val::Text(ohx_domain::content_digest(&fields).into()))
             }
             Self::FromIso => {
+                scope.spend(COSTLY)?;
                 let zone = if arguments.len() > 1 { Some(arg(1)?) } else { None };
                 Ok(from_iso(&arg(0)?, zone.as_ref()).map_or(Val::Null, Val::Instant))
             }
-            Self::FromUnix => Ok(from_unix(&arg(0)?).map_or(Val::Null, Val::Instant)),
-            Self::Join => join(&arg(0)?, &arg(1)?, scope),
+            Self::IdOf => {
+                scope.spend(COSTLY)?;
+                Ok(id_of(&arg(0)?).map_or(Val::Null, |id| Val::Text(id.into())))
+            }
+            Self::Join => match arguments.get(1) {
+                // A list that is written out needs not be made first.
+                Some(Expr::List(elements)) if !current.is_null() => {
+                    let glue = arg(0)?;
+                    let item = |n: usize| argument(elements, n, current, scope);
+                    join(&glue, elements.len(), item, scope)
+                }
+                _ => {
+                    let (glue, list) = (arg(0)?, arg(1)?);
+                    let items = list.items().ok_or(Failed)?;
+                    join(&glue, items.len(), |n| items.get(n).unwrap_or(Val::Null), scope)
+                }
+            },
             Self::Keys => {
-                let members = arg(0)?.members().ok_or(Failed)?;
-                scope.spend(members.len())?;
-                Ok(Val::List(Rc::new(members.into_iter().map(|(name, _)| Val::Name(name)).collect())))
+                let members = arg(0)?.members(scope)?.ok_or(Failed)?;
+                scope.spend(KEPT * members.len())?;
+                Ok(list(members.into_iter().map(|(name, _)| Val::Name(name)).collect()))
             }
             Self::Values => {
-                let members = arg(0)?.members().ok_or(Failed)?;
-                scope.spend(members.len())?;
-                Ok(Val::List(Rc::new(members.into_iter().map(|(_, value)| value).collect())))
+                let members = arg(0)?.members(scope)?.ok_or(Failed)?;
+                scope.spend(KEPT * members.len())?;
+                Ok(list(members.into_iter().map(|(_, value)| value).collect()))
             }
-            Self::Length => length(&arg(0)?),
+            Self::Length => length(&arg(0)?, scope),
             Self::NotNull => {
                 let mut found = Val::Null;
                 for n in 0..arguments.len() {
@@ -156,26 +190,14 @@ impl Function {
                 }
                 Ok(found)
             }
-            Self::Scale10 => {
-                let (value, exponent) = (arg(0)?.numeric(), arg(1)?.numeric());
-                let scaled = value.zip(exponent.and_then(whole)).and_then(|(v, e)| scale10(v, e));
-                Ok(scaled.map_or(Val::Null, Val::Exact))
-            }
             Self::ToArray => {
                 let value = arg(0)?;
-                Ok(if value.items().is_some() { value } else { Val::List(Rc::new(vec![value])) })
-            }
-            Self::ToNumber => {
-                let value = arg(0)?;
-                Ok(match value.text() {
-                    Some(text) => exact(&text).map_or(Val::Null, Val::Exact),
-                    None if value.kind() == "number" => value,
-                    None => Val::Null,
-                })
+                scope.spend(KEPT)?;
+                Ok(if value.items().is_some() { value } else { list(vec![value]) })
             }
             Self::ToString => {
                 let value = arg(0)?;
-                if value.kind() == "string" {
+                if value.shape() == Shape::Text {
                     return Ok(value);
                 }
                 if let Val::Ref(Node::Number(text)) = value {
@@ -185,9 +207,56 @@ impl Function {
                 value.write_json(&mut out, scope)?;
                 Ok(Val::Text(out.into()))
             }
-            Self::Type => Ok(Val::Name(arg(0)?.kind())),
+            // What is called often is above.
+            Self::Key
+            | Self::Parent
+            | Self::Page
+            | Self::FromUnix
+            | Self::Plus
+            | Self::Minus
+            | Self::Times
+            | Self::Scale10
+            | Self::Nonzero
+            | Self::ToNumber
+            | Self::Type => Err(Failed),
         }
     }
+}
+
+/// An argument, whose text or digits the function is about to read.
+#[inline]
+fn argument<'t>(arguments: &'t [Expr], n: usize, current: &Val<'t>, scope: &Scope<'t>) -> Val<'t> {
+    let Some(expr) = arguments.get(n) else { return scope.fail() };
+    let value = expr.value(current, scope);
+    scope.weigh(&value);
+    value
+}
+
+#[inline(never)]
+fn nonzero<'t>(arg: impl Fn(usize) -> Val<'t>) -> Val<'t> {
+    let mut value = arg(0);
+    if value.numeric().is_some_and(|n| n.is_zero()) {
+        value = Val::Null;
+    }
+    value
+}
+
+#[inline(never)]
+fn to_number<'t>(arg: impl Fn(usize) -> Val<'t>) -> Val<'t> {
+    let mut value = arg(0);
+    if value.shape() != Shape::Number {
+        let number = value.text().and_then(|text| exact(&text));
+        value = number.map_or(Val::Null, Val::Exact);
+    }
+    value
+}
+
+fn scaled(value: &Val<'_>, exponent: &Val<'_>) -> Option<Exact> {
+    let exponent = match exponent.short_whole() {
+        Some(exponent) => i32::try_from(exponent).ok(),
+        None => exponent.numeric().and_then(whole),
+    };
+    value.numeric().zip(exponent).and_then(|(v, e)| scale10(v, e))
 }
 
 fn contains<'t>(within: &Val<'t>, wanted: &Val<'t>, scope: &Scope<'t>) -> Result<Val<'t>, Failed> {
@@ -200,7 +269,6 @@ fn contains<'t>(within: &Val<'t>, wanted: &Val<'t>, scope: &Scope<'t>) -> Result
         return Ok(Val::Bool(false));
     }
     let text = within.text().ok_or(Failed)?;
-    scope.spend(text.len() / 16)?;
     Ok(Val::Bool(wanted.text().is_some_and(|wanted| text.contains(wanted.as_ref()))))
 }
 
@@ -209,13 +277,20 @@ fn affix<'t>(text: &Val<'t>, affix: &Val<'t>, test: fn(&str, &str) -> bool) -> R
     Ok(Val::Bool(test(&text, &affix)))
 }
 
-fn join<'t>(glue: &Val<'t>, list: &Val<'t>, scope: &Scope<'t>) -> Result<Val<'t>, Failed> {
-    let (glue, items) = glue.text().zip(list.items()).ok_or(Failed)?;
-    let mut out = String::new();
-    for (n, item) in items.iter().enumerate() {
+fn join<'t>(
+    glue: &Val<'t>,
+    len: usize,
+    item: impl Fn(usize) -> Val<'t>,
+    scope: &Scope<'t>,
+) -> Result<Val<'t>, Failed> {
+    let glue = glue.text().ok_or(Failed)?;
+    let mut out = String::with_capacity(64);
+    for n in 0..len {
+        let item = item(n);
+        scope.running()?;
         let text = item.text().ok_or(Failed)?;
         // Spent before the text grows: joining a list with itself doubles it.
-        scope.spend(1 + (glue.len() + text.len()) / 16)?;
+        scope.spend(1 + (glue.len() + text.len()) / KEPT_BYTES)?;
         if n > 0 {
             out.push_str(&glue);
         }
@@ -224,11 +299,11 @@ fn join<'t>(glue: &Val<'t>, list: &Val<'t>, scope: &Scope<'t>) -> Result<Val<'t>
     Ok(Val::Text(out.into()))
 }
 
-fn length<'t>(value: &Val<'t>) -> Result<Val<'t>, Failed> {
+fn length<'t>(value: &Val<'t>, scope: &Scope<'t>) -> Result<Val<'t>, Failed> {
     let length = match (value.items(), value.text()) {
         (Some(items), _) => items.len(),
         (None, Some(text)) => text.chars().count(),
-        (None, None) => value.members().ok_or(Failed)?.len(),
+        (None, None) => value.members(scope)?.ok_or(Failed)?.len(),
     };
     Ok(Val::Exact(Exact::from(length)))
 }
@@ -236,6 +311,9 @@ fn length<'t>(value: &Val<'t>) -> Result<Val<'t>, Failed> {
 /// The instant that is so many seconds after 1970 began in UTC, to the microsecond. None where it is not a number, is
 /// finer than a microsecond, or is not within the years that FHIR can write.
 pub(crate) fn from_unix(value: &Val<'_>) -> Option<Instant> {
+    if let Some(seconds) = value.short_whole() {
+        return Instant::from_second(seconds).ok();
+    }
     let micros = scale10(value.numeric()?, 6)?.normalize();
     if micros.scale() > 0 {
         return None;
@@ -270,9 +348,10 @@ fn divide(a: &Val<'_>, b: &Val<'_>, digits: &Val<'_>) -> Option<Exact> {
 
 fn sum<'t>(list: &Val<'t>, scope: &Scope<'t>) -> Result<Val<'t>, Failed> {
     let items = list.items().ok_or(Failed)?;
-    scope.spend(items.len())?;
+    scope.spend(2 * items.len())?;
     let mut total = Val::Exact(Exact::ZERO);
     for item in items.iter() {
+        scope.weigh(&item);
         total = arithmetic(&total, &item, Exact::checked_add, u32::max);
     }
     Ok(total)
@@ -286,7 +365,7 @@ fn substring<'t>(
     scope: &Scope<'t>,
 ) -> Result<Val<'t>, Failed> {
     let text = text.text().ok_or(Failed)?;
-    scope.spend(text.len() / 16)?;
+    scope.keep(text.len())?;
     let (start, count) =
         start.numeric().and_then(whole).zip(count.numeric().and_then(whole)).ok_or(Failed)?;
     let size = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
@@ -304,6 +383,14 @@ fn from_iso(text: &Val<'_>, zone: Option<&Val<'_>>) -> Option<Instant> {
     }
     let zone = crate::time::zone(zone?.text().as_deref())?;
     zone.to_timestamp(text.parse::<jiff::civil::DateTime>().ok()?).ok()
+}
+
+/// What the name of a resource ends in, behind its last `/`, where an id may have it; else a digest of that. Null
+/// where there is nothing.
+fn id_of(name: &Val<'_>) -> Option<String> {
+    let name = name.text()?;
+    let end = name.rsplit('/').next().filter(|end| !end.is_empty())?;
+    Some(if is_id(end) { end.to_owned() } else { ohx_domain::content_digest(&[end.as_bytes()]) })
 }
 
 /// A whole number that fits.

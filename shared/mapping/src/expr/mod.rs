@@ -6,6 +6,7 @@
 
 pub(crate) mod eval;
 pub(crate) mod functions;
+pub(crate) mod scope;
 #[cfg(test)]
 mod tests;
 pub(crate) mod value;
@@ -106,6 +107,23 @@ impl Expr {
 }
 
 impl Expr {
+    /// How many parts it has: no evaluation that looks at each of them once takes more steps, but for what they do.
+    pub(crate) fn parts(&self) -> usize {
+        let all = |list: &[Self]| list.iter().map(Self::parts).sum::<usize>();
+        1 + match self {
+            Self::Identity | Self::Field(_) | Self::Literal(_) | Self::Index(_) | Self::Slice { .. } => 0,
+            Self::Not(a) | Self::Values(a) | Self::Flatten(a) => a.parts(),
+            Self::Sub(a, b)
+            | Self::Or(a, b)
+            | Self::And(a, b)
+            | Self::Condition(a, b)
+            | Self::Compare(_, a, b)
+            | Self::Project(a, b) => a.parts() + b.parts(),
+            Self::List(elements) | Self::Call(_, elements) => all(elements),
+            Self::Hash(members) => members.iter().map(|(_, value)| value.parts()).sum(),
+        }
+    }
+
     /// The member of the current object without which the expression is null, where there is one.
     pub(crate) fn needs(&self) -> Option<&str> {
         match self {

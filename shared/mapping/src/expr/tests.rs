@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::eval::{Failed, Scope};
+use super::scope::{Failed, Scope};
 use super::value::Val;
 use super::*;
 
@@ -264,6 +264,19 @@ fn our_own_functions() {
         is(nothing, "null");
     }
     is("from_unix(no) || from_unix(d)", "\"2024-01-09T03:08:39Z\"");
+    for name in ["users/me/dataTypes/weight/dataPoints/a-1_Z", "/a-1_Z", "a-1_Z"] {
+        is(&format!("id_of('{name}')"), "\"a-1_Z\"");
+    }
+    // What no id may have gives way to a digest: an id again, and another one for another name.
+    let long = "7".repeat(65);
+    for name in ["log:17.5", "log:17.6", "\u{e9}", long.as_str()] {
+        let digest = ohx_domain::content_digest(&[name.as_bytes()]);
+        assert!(crate::run::is_id(&digest), "{digest}");
+        is(&format!("id_of('users/me/{name}')"), &format!("\"{digest}\""));
+    }
+    for nothing in ["id_of(no)", "id_of(v)", "id_of('')", "id_of('users/')", "id_of(`[]`)"] {
+        is(nothing, "null");
+    }
 }
 
 #[test]
@@ -354,6 +367,23 @@ proptest! {
     #[test]
     fn any_expression_comes_out_as_the_reference_says(expression in expression(), page in small_json()) {
         alike(&expression, &page.to_string());
+    }
+
+    #[test]
+    fn what_runs_out_of_steps_says_so(expression in expression(), page in small_json(), few in 0_usize..120) {
+        let page = page.to_string();
+        let node = Node::parse(page.as_bytes()).unwrap();
+        let Ok(expr) = Expr::compile(&expression) else { return Ok(()) };
+        let of = |steps: usize| {
+            let scope = Scope::new(steps);
+            let mut out = String::new();
+            let told = expr.eval(&Val::Ref(&node), &scope).and_then(|v| v.write_json(&mut out, &scope)).map(|()| out);
+            prop_assert!(scope.steps().used <= steps);
+            Ok((told, scope.ran_out()))
+        };
+        let (all, (told, ran_out)) = (of(1_000_000)?, of(few)?);
+        prop_assert!(!all.1);
+        prop_assert!(if ran_out { told.is_err() } else { told == all.0 }, "{} steps, {:?} is {:?}", few, told, all.0);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use ohx_domain::Instant;
 use ohx_domain::decimal::{Exact, parse_json_number};
 
-use super::eval::{Failed, Scope};
+use super::scope::{Failed, KEPT_BYTES, Scope};
 use crate::json::{Node, write_string};
 
 /// A value during evaluation. Cheap to clone: lists and objects that an expression makes are shared.
@@ -26,6 +26,20 @@ pub(crate) enum Val<'t> {
     Name(&'t str),
     List(Rc<Vec<Val<'t>>>),
     Map(Rc<Vec<(&'t str, Val<'t>)>>),
+}
+
+/// A member of an object.
+pub(crate) type Member<'t> = (&'t str, Val<'t>);
+
+/// The types of JMESPath.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shape {
+    Null,
+    Bool,
+    Number,
+    Text,
+    List,
+    Object,
 }
 
 /// The items of a list, wherever they live.
@@ -57,13 +71,25 @@ impl<'v, 't> Items<'v, 't> {
 impl<'t> Val<'t> {
     /// The JMESPath name of its type.
     pub(crate) fn kind(&self) -> &'static str {
+        match self.shape() {
+            Shape::Null => "null",
+            Shape::Bool => "boolean",
+            Shape::Number => "number",
+            Shape::Text => "string",
+            Shape::List => "array",
+            Shape::Object => "object",
+        }
+    }
+
+    /// Its type.
+    pub(crate) fn shape(&self) -> Shape {
         match self {
-            Self::Null | Self::Ref(Node::Null) => "null",
-            Self::Bool(_) | Self::Ref(Node::Bool(_)) => "boolean",
-            Self::Exact(_) | Self::Ref(Node::Number(_)) => "number",
-            Self::Instant(_) | Self::Text(_) | Self::Name(_) | Self::Ref(Node::Text(_)) => "string",
-            Self::List(_) | Self::Ref(Node::Array(_)) => "array",
-            Self::Map(_) | Self::Ref(Node::Object(_)) => "object",
+            Self::Null | Self::Ref(Node::Null) => Shape::Null,
+            Self::Bool(_) | Self::Ref(Node::Bool(_)) => Shape::Bool,
+            Self::Exact(_) | Self::Ref(Node::Number(_)) => Shape::Number,
+            Self::Instant(_) | Self::Text(_) | Self::Name(_) | Self::Ref(Node::Text(_)) => Shape::Text,
+            Self::List(_) | Self::Ref(Node::Array(_)) => Shape::List,
+            Self::Map(_) | Self::Ref(Node::Object(_)) => Shape::Object,
         }
     }
 
@@ -87,14 +113,30 @@ impl<'t> Val<'t> {
         }
     }
 
-    pub(crate) fn field(&self, name: &str) -> Val<'t> {
+    /// The member of that name; of several the last one. Costs steps for those looked through.
+    pub(crate) fn field(&self, name: &str, scope: &Scope<'t>) -> Val<'t> {
         match self {
-            Self::Ref(node) => {
-                let node: &'t Node<'t> = node;
-                node.get(name).map_or(Val::Null, Val::Ref)
+            Self::Ref(Node::Object(members)) => {
+                let at = members.iter().rposition(|(n, _)| n == name);
+                scope.looked_through(members.len() - at.unwrap_or(0), name);
+                at.and_then(|at| members.get(at)).map_or(Val::Null, |(_, value)| Val::Ref(value))
             }
-            Self::Map(m) => m.iter().rev().find(|(n, _)| *n == name).map_or(Val::Null, |(_, v)| v.clone()),
+            Self::Map(m) => {
+                scope.looked_through(m.len(), name);
+                m.iter().rev().find(|(n, _)| *n == name).map_or(Val::Null, |(_, v)| v.clone())
+            }
             _ => Val::Null,
+        }
+    }
+
+    /// How many bytes of text or digits it has.
+    #[inline]
+    pub(crate) fn weight(&self) -> usize {
+        match self {
+            Self::Ref(Node::Number(t) | Node::Text(t)) => t.len(),
+            Self::Text(t) => t.len(),
+            Self::Name(t) => t.len(),
+            _ => 0,
         }
     }
 
@@ -106,18 +148,29 @@ impl<'t> Val<'t> {
         }
     }
 
-    /// The members of an object, sorted by name, each name once.
-    pub(crate) fn members(&self) -> Option<Vec<(&'t str, Val<'t>)>> {
-        let mut members: Vec<(&'t str, Val<'t>)> = match self {
-            Self::Ref(Node::Object(m)) => m.iter().map(|(n, v)| (n.as_ref(), Val::Ref(v))).collect(),
-            Self::Map(m) => m.as_ref().clone(),
-            _ => return None,
+    /// The members of an object, sorted by name, each name once. Costs steps for sorting and keeping them.
+    pub(crate) fn members(&self, scope: &Scope<'t>) -> Result<Option<Vec<Member<'t>>>, Failed> {
+        let cost = |count: usize, letters: usize| {
+            let sorted = (count + letters / 32) * (count.checked_ilog2().unwrap_or(0) as usize + 1);
+            scope.spend(sorted)?;
+            scope.keep(count * size_of::<Member<'_>>())
+        };
+        let mut members: Vec<Member<'t>> = match self {
+            Self::Ref(Node::Object(m)) => {
+                cost(m.len(), m.iter().map(|(name, _)| name.len()).sum())?;
+                m.iter().map(|(n, v)| (n.as_ref(), Val::Ref(v))).collect()
+            }
+            Self::Map(m) => {
+                cost(m.len(), m.iter().map(|(name, _)| name.len()).sum())?;
+                m.as_ref().clone()
+            }
+            _ => return Ok(None),
         };
         // Of equal names the last one counts: the sort is stable, so it comes first once reversed.
         members.reverse();
         members.sort_by_key(|(name, _)| *name);
         members.dedup_by(|(a, _), (b, _)| a == b);
-        Some(members)
+        Ok(Some(members))
     }
 
     /// The text of a string.
@@ -152,9 +205,15 @@ impl<'t> Val<'t> {
 
     /// JMESPath equality: equal types and equal contents; numbers by value. Costs steps for everything looked at.
     pub(crate) fn equals(&self, other: &Val<'t>, scope: &Scope<'t>) -> Result<bool, Failed> {
-        scope.spend(1)?;
-        if self.kind() != other.kind() {
+        scope.spend(2)?;
+        let of = self.shape();
+        if of != other.shape() {
             return Ok(false);
+        }
+        scope.weigh(self);
+        scope.weigh(other);
+        if of == Shape::Number {
+            return Ok(self.equal_numbers(other));
         }
         if let (Some(a), Some(b)) = (self.items(), other.items()) {
             if a.len() != b.len() {
@@ -167,8 +226,7 @@ impl<'t> Val<'t> {
             }
             return Ok(true);
         }
-        if let (Some(a), Some(b)) = (self.members(), other.members()) {
-            scope.spend(a.len() + b.len())?;
+        if let (Some(a), Some(b)) = (self.members(scope)?, other.members(scope)?) {
             if a.len() != b.len() {
                 return Ok(false);
             }
@@ -179,12 +237,32 @@ impl<'t> Val<'t> {
             }
             return Ok(true);
         }
-        Ok(match self.kind() {
-            "number" => self.compare_numbers(other) == Some(Ordering::Equal),
-            "string" => self.text() == other.text(),
-            "boolean" => self.truthy() == other.truthy(),
+        Ok(match of {
+            Shape::Text => self.text() == other.text(),
+            Shape::Bool => self.truthy() == other.truthy(),
             _ => true,
         })
+    }
+
+    fn equal_numbers(&self, other: &Val<'t>) -> bool {
+        if let (Self::Ref(Node::Number(a)), Self::Ref(Node::Number(b))) = (self, other) {
+            let digits = |t: &str| t.bytes().all(|b| b.is_ascii_digit());
+            // Whole numbers are written in one way only.
+            if a == b || (digits(a) && digits(b)) {
+                return a == b;
+            }
+        }
+        self.compare_numbers(other) == Some(Ordering::Equal)
+    }
+
+    /// The whole number of up to 18 digits that it is, or that it spells.
+    pub(crate) fn short_whole(&self) -> Option<i64> {
+        match self {
+            Self::Ref(Node::Number(t) | Node::Text(t)) => signed(t),
+            Self::Name(t) => signed(t),
+            Self::Text(t) => signed(t),
+            _ => None,
+        }
     }
 
     /// How two numbers compare: exactly, or where one is beyond 28 digits, as binary floats.
@@ -213,7 +291,9 @@ impl<'t> Val<'t> {
 
     /// Appends the value as JSON. Costs steps for everything written.
     pub(crate) fn write_json(&self, out: &mut String, scope: &Scope<'t>) -> Result<(), Failed> {
-        let before = out.len();
+        // A number that was computed, the longest of what has no weight, has up to 30 bytes.
+        scope.spend(4)?;
+        scope.keep(self.weight())?;
         if let Some(items) = self.items() {
             out.push('[');
             for (n, item) in items.iter().enumerate() {
@@ -223,9 +303,10 @@ impl<'t> Val<'t> {
                 item.write_json(out, scope)?;
             }
             out.push(']');
-        } else if let Some(members) = self.members() {
+        } else if let Some(members) = self.members(scope)? {
             out.push('{');
             for (n, (name, value)) in members.iter().enumerate() {
+                scope.keep(KEPT_BYTES + name.len())?;
                 if n > 0 {
                     out.push(',');
                 }
@@ -244,9 +325,12 @@ impl<'t> Val<'t> {
                 _ => out.push_str("null"),
             }
         }
-        scope.spend(1 + (out.len() - before) / 16)
+        Ok(())
     }
 }
+
+/// What is longer is taken for no number: 28 digits with a point, a sign and an exponent are a quarter of it.
+const MOST_DIGITS: usize = 200;
 
 /// A whole number of up to 18 digits without a sign.
 fn small(text: &str) -> Option<u64> {
@@ -256,8 +340,19 @@ fn small(text: &str) -> Option<u64> {
     text.bytes().try_fold(0_u64, |sum, b| b.is_ascii_digit().then(|| sum * 10 + u64::from(b - b'0')))
 }
 
+/// The same with a sign before it.
+fn signed(text: &str) -> Option<i64> {
+    let digits = text.strip_prefix('-');
+    let whole = Some(digits.unwrap_or(text)).filter(|t| !t.is_empty()).and_then(small)?;
+    let whole = i64::try_from(whole).ok()?;
+    Some(if digits.is_some() { -whole } else { whole })
+}
+
 /// A number's exact value. Whole numbers of up to 18 digits, which is nearly all of them, take a short way.
 pub(crate) fn exact(text: &str) -> Option<Exact> {
+    if text.len() > MOST_DIGITS {
+        return None;
+    }
     let digits = text.strip_prefix('-');
     match small(digits.unwrap_or(text)) {
         // A minus zero keeps its sign only as a decimal.

@@ -4,7 +4,13 @@ mod gather;
 mod reading;
 mod record;
 mod samples;
+mod seen;
+#[cfg(test)]
+#[path = "steps_tests.rs"]
+mod steps_tests;
 mod write;
+
+pub(crate) use self::seen::is_id;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -16,18 +22,16 @@ use ohx_domain::Instant;
 
 use self::gather::Gathered;
 use self::reading::Found;
+use self::seen::Seen;
 use self::write::{Names, Ready};
 use crate::error::MapError;
 use crate::expr::Expr;
-use crate::expr::eval::{Reads, Scope};
+use crate::expr::scope::{ALLOWANCE, Allowance, Failed, MAX_VISIT_STEPS, Reads, Scope, Steps};
 use crate::expr::value::Val;
 use crate::json::Node;
 use crate::mapped::{Context, DeviceFacts, Mapped};
 use crate::plan::{Extract, Inner, Mapping};
 use crate::time::Zone;
-
-/// Steps that one expression may take over one record or item.
-const RECORD_STEPS: usize = 100_000;
 
 /// The most Observations that one record may become.
 const OUTPUTS_PER_RECORD: usize = 200;
@@ -35,27 +39,28 @@ const OUTPUTS_PER_RECORD: usize = 200;
 impl Mapping {
     /// Maps a provider's page (or a piece of one, cut between records) to Observations.
     ///
-    /// Linear in the size of the page. A value, a measure or a record that cannot be used is left out and counted in
-    /// [`Mapped::skipped`]; it changes nothing else. Of two readings with the same identity, the one that was issued
-    /// later stays, else the first.
+    /// Linear in the size of the page: a document that makes more work of it is refused. A value, a measure or a record
+    /// that cannot be used is left out and counted in [`Mapped::skipped`]; it changes nothing else. Of two readings
+    /// with the same identity, the one that was issued later stays, else the first.
     ///
     /// # Errors
-    /// [`MapError`] where the page as a whole is not what the document describes.
+    /// [`MapError`] where the page as a whole is not what the document describes, or the document is too costly.
     pub fn map(&self, page: &[u8], context: &Context) -> Result<Mapped, MapError> {
-        self.run(&read(page)?, page.len(), context, None)
+        self.run(&read(page)?, page.len(), context, None, ALLOWANCE).0
     }
 
-    /// Maps a page of so many bytes that has been read; notes what was looked at.
+    /// Maps a page of so many bytes that has been read; notes what was looked at. Also says what steps it took.
     pub(crate) fn run<'t>(
         &'t self,
         tree: &'t Node<'t>,
         bytes: usize,
         context: &Context,
         reads: Option<&'t Reads>,
-    ) -> Result<Mapped, MapError> {
-        let Some(first) = self.extracts.first() else { return Ok(Mapped::default()) };
-        let mut scope = Scope::new(RECORD_STEPS);
+        allowed: Allowance,
+    ) -> (Result<Mapped, MapError>, Steps) {
+        let mut scope = Scope::of_page(allowed, bytes, self.extracts.len());
         (scope.page, scope.reads) = (Some(tree), reads);
+        let Some(first) = self.extracts.first() else { return (Ok(Mapped::default()), scope.steps()) };
         let mut run = Run {
             mapping: self,
             extract: first,
@@ -66,26 +71,24 @@ impl Mapping {
             record_zone: None,
             scope,
             seen: Seen::default(),
+            room: bytes / 64,
             found: Vec::new(),
+            records_seen: 0,
+            looked_for: Vec::new(),
             last_device: None,
             gathered: Gathered::new(context.covers),
             records: Records::new(self.extracts.len()),
             out: Mapped::default(),
         };
-        // What looks at the whole page may take steps in proportion to it.
-        let steps = RECORD_STEPS.saturating_add(bytes.saturating_mul(16));
-        for extract in &self.extracts {
-            run.extract = extract;
-            run.block(tree, steps)?;
-            run.records.next_block();
-        }
+        let done = self.extracts.iter().try_for_each(|extract| run.block(extract, tree));
         run.gathered_observations();
-        let (records, empty) = run.records.counts();
-        if empty > 0 {
-            run.out.skipped.insert("empty".to_owned(), empty);
-        }
-        run.out.records = records;
-        Ok(run.out)
+        let (ran_out, steps) = (run.scope.ran_out(), run.scope.steps());
+        let result = match done {
+            _ if ran_out => Err(MapError::TooCostly { mapping: self.name.clone() }),
+            Ok(()) => Ok(run.result()),
+            Err(error) => Err(error),
+        };
+        (result, steps)
     }
 }
 
@@ -95,20 +98,6 @@ pub(crate) fn read(page: &[u8]) -> Result<Node<'_>, MapError> {
         return Err(MapError::TooLarge { bytes: page.len() });
     }
     Ok(Node::parse(page)?)
-}
-
-/// What tells the observations of a record apart: kind and position.
-type Place = (usize, Option<u16>);
-
-/// The observations that are in already, by record id.
-#[derive(Default)]
-struct Seen<'t> {
-    /// The observations that a record became when its id came first: from one to another (not included).
-    first: HashMap<Cow<'t, str>, (usize, usize)>,
-    /// Where an id comes more than once: all of its observations, by kind and position.
-    again: HashMap<Cow<'t, str>, HashMap<Place, usize>>,
-    /// The kind and position of every observation.
-    what: Vec<Place>,
 }
 
 /// The records of a page, and of which of them nothing became.
@@ -192,7 +181,12 @@ struct Run<'t> {
     record_zone: Option<(String, Option<Rc<Zone>>)>,
     scope: Scope<'t>,
     seen: Seen<'t>,
+    /// For how many records of some size there is room in the page.
+    room: usize,
     found: Vec<Found<'t>>,
+    /// How many records there were, and in which of them each value of `direct` was last looked for.
+    records_seen: usize,
+    looked_for: Vec<usize>,
     last_device: Option<Arc<DeviceFacts>>,
     gathered: Gathered,
     records: Records,
@@ -200,65 +194,95 @@ struct Run<'t> {
 }
 
 impl<'t> Run<'t> {
-    /// One block of extraction over the whole page.
-    fn block(&mut self, tree: &'t Node<'t>, steps: usize) -> Result<(), MapError> {
-        let extract = self.extract;
+    /// One block of extraction over the whole page. Ends early where the steps run out.
+    fn block(&mut self, extract: &'t Extract, tree: &'t Node<'t>) -> Result<(), MapError> {
+        self.extract = extract;
+        self.looked_for.clear();
+        self.looked_for.resize(extract.direct.len(), 0);
         let root = Val::Ref(tree);
         (self.scope.key, self.scope.parent) = (None, None);
-        self.scope.refill(steps);
-        let zone = extract.zone.as_ref().and_then(|e| e.eval(&root, &self.scope).ok());
+        let zone = extract.zone.as_ref().map(|e| self.eval(e, &root));
         self.page_zone = Zone::named(zone.as_ref().and_then(Val::text).as_deref());
-        self.scope.refill(steps);
-        let each = extract.each.eval(&root, &self.scope).unwrap_or(Val::Null);
+        let each = self.eval(&extract.each, &root);
         match (each.items(), each.kind()) {
-            (Some(elements), _) => elements.iter().for_each(|element| self.element(&element, steps)),
+            (Some(elements), _) => {
+                self.seen.reserve(elements.len().min(self.room));
+                let _ = elements.iter().try_for_each(|element| self.element(&element));
+            }
             // A single one may come without its list.
-            (None, "object") => self.element(&each, steps),
+            (None, "object") => {
+                let _ = self.element(&each);
+            }
             (None, "null") => self.out.skip("no-records"),
             (None, found) => {
                 return Err(MapError::NotRecords { mapping: self.mapping.name.clone(), found });
             }
         }
+        self.records.next_block();
         Ok(())
     }
 
     /// The records of an element of `each`.
-    fn element(&mut self, element: &Val<'t>, steps: usize) {
+    ///
+    /// # Errors
+    /// [`Failed`] where the steps ran out.
+    fn element(&mut self, element: &Val<'t>) -> Result<(), Failed> {
         let inner = match &self.extract.inner {
             Inner::Itself => return self.record(element),
             Inner::Within(inner) | Inner::Members(inner) => inner,
         };
-        self.scope.refill(steps);
-        let inner = inner.eval(element, &self.scope).unwrap_or(Val::Null);
+        self.visit()?;
+        let inner = self.eval(inner, element);
         self.scope.parent = match element {
             Val::Ref(node) => Some(*node),
             _ => None,
         };
         match (&self.extract.inner, &inner) {
             (Inner::Members(_), Val::Ref(Node::Object(members))) => {
+                self.seen.reserve(members.len().min(self.room));
                 for (name, value) in members.iter() {
                     self.scope.key = Some(name);
-                    self.record(&Val::Ref(value));
+                    self.record(&Val::Ref(value))?;
                 }
             }
             (Inner::Within(_), list) if list.items().is_some() => {
                 let items = list.items();
-                items.iter().flat_map(|i| i.iter()).for_each(|item| self.record(&item));
+                items.iter().flat_map(|i| i.iter()).try_for_each(|item| self.record(&item))?;
             }
             // An empty object may come as an empty list, and none at all is none.
             (_, other) if !other.truthy() => {}
             _ => self.out.skip("unreadable"),
         }
         (self.scope.key, self.scope.parent) = (None, None);
+        Ok(())
     }
 
-    /// An expression's value over one record or item; null where it fails.
+    /// A record, an item or a sample is looked at.
+    fn visit(&self) -> Result<(), Failed> {
+        self.scope.visit(self.extract.parts.min(MAX_VISIT_STEPS))
+    }
+
+    /// An expression's value, which is about to be read; null where it fails.
     fn eval(&self, expr: &'t Expr, current: &Val<'t>) -> Val<'t> {
-        if let Expr::Field(name) = expr {
-            return self.scope.note(current.field(name));
+        let value = expr.eval_or_null(current, &self.scope);
+        self.scope.weigh(&value);
+        value
+    }
+
+    /// Takes steps for something that is already done, and small against all there were.
+    fn charge(&self, steps: usize) {
+        // Where they are not there, the run ends with the record.
+        let _ = self.scope.spend(steps);
+    }
+
+    /// What came of the page.
+    fn result(mut self) -> Mapped {
+        let (records, empty) = self.records.counts();
+        if empty > 0 {
+            self.out.skipped.insert("empty".to_owned(), empty);
         }
-        self.scope.refill(RECORD_STEPS);
-        expr.eval(current, &self.scope).unwrap_or(Val::Null)
+        self.out.records = records;
+        self.out
     }
 
     fn skip_times(&mut self, reason: &str, times: usize) {
@@ -274,12 +298,6 @@ fn scalar<'t>(value: &Val<'t>) -> Option<Cow<'t, str>> {
         Val::Exact(number) => Some(Cow::Owned(number.to_string())),
         other => other.text().map(|t| Cow::Owned(t.into_owned())),
     }
-}
-
-/// A record id: what may stand in an identifier without being taken for something else.
-fn record_id<'t>(value: &Val<'t>) -> Option<Cow<'t, str>> {
-    let safe = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
-    scalar(value).filter(|id| (1..=64).contains(&id.len()) && id.bytes().all(safe))
 }
 
 /// When a reading was measured.

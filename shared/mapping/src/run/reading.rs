@@ -2,9 +2,10 @@
 
 use ohx_domain::decimal::Exact;
 
+use super::Run;
 use super::record::Record;
 use super::samples::Sampled;
-use super::{Run, Seen};
+use crate::expr::scope::KEPT_BYTES;
 use crate::plan::{Holds, Kind, MAX_SLOTS};
 
 /// A value that was found in a record.
@@ -64,13 +65,13 @@ impl<'t> Run<'t> {
                 (Some(_), Ok(_)) => conflicting = true,
             }
         }
-        if let Some((span, _)) = kind.gather {
+        if let Some((span, into)) = kind.gather {
             let refused = if conflicting { Some("conflicting") } else { problem };
             let refused = refused.or((unreadable > 0).then_some("unreadable"));
-            return match (refused, values[0]) {
-                (Some(reason), _) => self.out.skip(reason),
-                (None, Some(Taken::Number(value))) => self.gather(record, first.kind, span, *value),
-                _ => self.out.skip("incomplete"),
+            let values = values.get(..kind.slots.len()).unwrap_or_default();
+            return match refused {
+                Some(reason) => self.out.skip(reason),
+                None => self.gather(record, first.kind, (span, into), values),
             };
         }
         let values = values.get(..kind.slots.len()).unwrap_or_default();
@@ -98,8 +99,11 @@ impl<'t> Run<'t> {
         position: Option<u16>,
         values: &[Option<&Taken<'t>>],
     ) {
+        if self.scope.ran_out() {
+            return;
+        }
         let issued = record.issued.as_ref().map(|(at, _)| *at);
-        let seen = if record.fresh { None } else { self.seen.find(&record.id, at, position) };
+        let seen = if record.fresh { None } else { self.seen.find(record.number, at, position) };
         if let Some(before) = seen {
             // This one or the one before: either way, one of the two is left out.
             self.out.skip("repeated");
@@ -108,6 +112,8 @@ impl<'t> Run<'t> {
             }
         }
         let Some(made) = self.make(record, at, position, values) else { return self.out.skip("unreadable") };
+        let device = made.device.as_ref().map_or(0, |d| d.id.len());
+        self.charge(made.resource.get().len() / KEPT_BYTES + device / 32);
         match seen.and_then(|before| self.out.observations.get_mut(before)) {
             Some(before) => *before = made,
             None => {
@@ -131,34 +137,4 @@ fn believed(kind: &Kind, values: &[Option<&Taken<'_>>]) -> bool {
         }
         _ => true,
     })
-}
-
-impl<'t> Seen<'t> {
-    /// Where the observation of a record whose id has come before, of a kind and position, is.
-    fn find(&self, id: &str, kind: usize, position: Option<u16>) -> Option<usize> {
-        self.again.get(id)?.get(&(kind, position)).copied()
-    }
-
-    /// Notes that the observations from `first` on are those of a record.
-    pub(super) fn close(&mut self, record: Record<'t>, first: usize) {
-        let end = self.what.len();
-        if record.fresh {
-            if end > first {
-                self.first.insert(record.id, (first, end));
-            }
-        } else if let Some(again) = self.again.get_mut(record.id.as_ref()) {
-            let what = self.what.iter().enumerate().skip(first);
-            again.extend(what.map(|(at, what)| (*what, at)));
-        }
-    }
-
-    /// Whether an id has not come before. Once it has, its observations are found by kind and position.
-    pub(super) fn is_new(&mut self, id: &str) -> bool {
-        let Some((known, (from, to))) = self.first.get_key_value(id) else { return true };
-        if !self.again.contains_key(id) {
-            let what = self.what.iter().enumerate().take(*to).skip(*from);
-            self.again.insert(known.clone(), what.map(|(at, what)| (*what, at)).collect());
-        }
-        false
-    }
 }

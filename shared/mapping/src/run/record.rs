@@ -8,8 +8,10 @@ use jiff::tz::TimeZone;
 use ohx_domain::Instant;
 
 use super::reading::{Found, Taken};
-use super::{OUTPUTS_PER_RECORD, Run, When, record_id, samples, scalar};
+use super::seen::Id;
+use super::{OUTPUTS_PER_RECORD, Run, When, samples, scalar};
 use crate::expr::Expr;
+use crate::expr::scope::{COSTLY, Failed};
 use crate::expr::value::{Items, Val};
 use crate::json::Node;
 use crate::mapped::DeviceFacts;
@@ -17,25 +19,36 @@ use crate::plan::{From, Holds, ItemsPlan, Key, Timed, Use, When as WhenPlan};
 use crate::time::{self, Zone};
 use crate::units;
 
+/// The steps that a value takes which is kept to be written later.
+const FOUND: usize = 12;
+
 /// What the readings of one record have in common.
 pub(super) struct Record<'t> {
-    pub(super) id: Cow<'t, str>,
+    pub(super) id: Id<'t>,
     pub(super) when: When,
     pub(super) issued: Option<(Instant, String)>,
     pub(super) preliminary: bool,
     pub(super) manual: bool,
     pub(super) device: Option<Arc<DeviceFacts>>,
     pub(super) zone: Option<Rc<Zone>>,
+    /// Its number by its id.
+    pub(super) number: usize,
     /// Whether its id has not come before.
     pub(super) fresh: bool,
 }
 
 impl<'t> Run<'t> {
-    pub(super) fn record(&mut self, record: &Val<'t>) {
+    /// One record.
+    ///
+    /// # Errors
+    /// [`Failed`] where the steps ran out.
+    pub(super) fn record(&mut self, record: &Val<'t>) -> Result<(), Failed> {
+        self.visit()?;
         let before = (self.out.left_out, self.out.observations.len(), self.gathered.len());
         self.readings(record);
         let after = (self.out.left_out, self.out.observations.len(), self.gathered.len());
         self.records.note(record, before != after);
+        if self.scope.ran_out() { Err(Failed) } else { Ok(()) }
     }
 
     fn readings(&mut self, record: &Val<'t>) {
@@ -70,14 +83,14 @@ impl<'t> Run<'t> {
             }
         }
         self.found = found;
-        self.seen.close(common, first);
+        self.seen.close(&common, first);
     }
 
     /// None where the record has no usable id or time.
     fn common(&mut self, record: &Val<'t>) -> Option<Record<'t>> {
         let extract = self.extract;
-        let id = record_id(&self.eval(&extract.id, record))?;
-        let fresh = self.seen.is_new(&id);
+        let id = Id::of(&self.eval(&extract.id, record))?;
+        let (number, fresh) = self.seen.number(&id);
         let zone = self.zone(record);
         let when = self.when(record, zone.as_deref())?;
         let truthy = |run: &Self, expr: Option<&'t Expr>| expr.is_some_and(|e| run.eval(e, record).truthy());
@@ -85,7 +98,7 @@ impl<'t> Run<'t> {
         let preliminary = truthy(self, extract.preliminary.as_ref());
         let issued = extract.issued.as_ref().and_then(|e| self.instant(e, record, zone.as_deref()));
         let device = if manual { None } else { self.device(record) };
-        Some(Record { id, when, issued, preliminary, manual, device, zone, fresh })
+        Some(Record { id, when, issued, preliminary, manual, device, zone, number, fresh })
     }
 
     /// The record's own zone, or the page's.
@@ -95,6 +108,7 @@ impl<'t> Run<'t> {
         match &self.record_zone {
             Some((last, zone)) if *last == *name => zone.clone(),
             _ => {
+                self.charge(COSTLY);
                 let zone = Zone::named(Some(&name));
                 self.record_zone = Some((name.into_owned(), zone.clone()));
                 zone
@@ -182,6 +196,9 @@ impl<'t> Run<'t> {
 
     fn each_item(&mut self, plan: &'t ItemsPlan, items: &Items<'_, 't>) {
         for item in items.iter() {
+            if self.visit().is_err() {
+                return;
+            }
             if let Some((_, reason)) = plan.skip.iter().find(|(when, _)| self.eval(when, &item).truthy()) {
                 self.out.skip(reason);
                 continue;
@@ -212,6 +229,7 @@ impl<'t> Run<'t> {
             let mut used = false;
             for to in uses {
                 let whole = self.mapping.kinds.get(to.kind).and_then(|k| k.whole.as_ref());
+                self.charge(whole.map_or(0, |w| w.len() / 8));
                 if whole.is_none_or(|w| w.contains(&position)) {
                     self.find(*to, position.filter(|_| whole.is_none()), &value);
                     used = true;
@@ -235,9 +253,10 @@ impl<'t> Run<'t> {
     fn find(&mut self, to: Use, position: Option<u16>, value: &Val<'t>) {
         let slot = self.mapping.kinds.get(to.kind).and_then(|k| k.slots.get(to.slot));
         let value = match slot.map(|s| &s.holds) {
-            Some(Holds::Code { codes, other }) => match scalar(value) {
+            Some(Holds::Code { table }) => match scalar(value) {
                 Some(code) => {
-                    codes.get(code.as_ref()).or(other.as_ref()).map(Taken::Code).ok_or("unknown-code")
+                    let code = table.codes.get(code.as_ref()).or(table.other.as_ref());
+                    code.map(Taken::Code).ok_or("unknown-code")
                 }
                 None => Err("unreadable"),
             },
@@ -247,7 +266,12 @@ impl<'t> Run<'t> {
                 number.map(Taken::Number).ok_or("unreadable")
             }
         };
-        self.found.push(Found { kind: to.kind, position, slot: to.slot, value });
+        self.push(Found { kind: to.kind, position, slot: to.slot, value });
+    }
+
+    fn push(&mut self, found: Found<'t>) {
+        self.charge(FOUND);
+        self.found.push(found);
     }
 
     /// Looks for every value that the record can have.
@@ -261,19 +285,19 @@ impl<'t> Run<'t> {
         extract.wanted.always.iter().for_each(|at| direct(self, *at));
         match record {
             Val::Ref(Node::Object(members)) => {
-                for (n, (name, _)) in members.iter().enumerate() {
-                    // Where a name repeats, the last one counts, once.
-                    let again = || members.iter().skip(n + 1).any(|(other, _)| other == name);
+                self.charge(members.len() / 4);
+                self.records_seen += 1;
+                for (name, _) in members.iter() {
                     for at in extract.wanted.by(name) {
-                        if !again() {
+                        // Where a name repeats, its value is the last one's, and counts once.
+                        if let Some(last) = self.looked_for.get_mut(at).filter(|l| **l < self.records_seen) {
+                            *last = self.records_seen;
                             direct(self, at);
                         }
                     }
                 }
             }
-            Val::Map(_) => (0..extract.direct.len())
-                .filter(|at| !extract.wanted.always.contains(at))
-                .for_each(|at| direct(self, at)),
+            Val::Map(_) => extract.wanted.named.iter().for_each(|at| direct(self, *at)),
             _ => {}
         }
     }
@@ -299,18 +323,18 @@ impl<'t> Run<'t> {
                 match convert {
                     Ok(convert) => self.find(Use { convert, ..to }, None, &value),
                     Err(why) => {
-                        self.found.push(Found {
-                            kind: to.kind,
-                            position: None,
-                            slot: to.slot,
-                            value: Err(why),
-                        });
+                        let value = Err(why);
+                        self.push(Found { kind: to.kind, position: None, slot: to.slot, value });
                     }
                 }
             }
             From::Series(list, interval) => {
                 let list = self.eval(list, record);
                 let interval = self.eval(interval, record);
+                self.charge(samples::cost(&list));
+                if self.scope.ran_out() {
+                    return;
+                }
                 self.sampled(to, samples::series(&list, &interval, self.range(to)));
             }
         }
@@ -329,7 +353,7 @@ impl<'t> Run<'t> {
         self.skip_times("out-of-range", out_of_range);
         if let Some(sampled) = sampled {
             let value = Ok(Taken::Samples(sampled));
-            self.found.push(Found { kind: to.kind, position: None, slot: to.slot, value });
+            self.push(Found { kind: to.kind, position: None, slot: to.slot, value });
         }
     }
 
@@ -342,8 +366,10 @@ impl<'t> Run<'t> {
     ) -> Option<Vec<(Option<Instant>, Val<'t>)>> {
         let Val::Ref(Node::Object(members)) = members else { return None };
         let record_key = self.scope.key;
-        let mut values = Vec::with_capacity(members.len());
+        let mut values = Vec::new();
         for (name, value) in members.iter() {
+            self.visit().ok()?;
+            self.charge(FOUND);
             self.scope.key = Some(name);
             let value = Val::Ref(value);
             let at = match self.eval(at, &value) {
@@ -353,7 +379,10 @@ impl<'t> Run<'t> {
             match number.map(|e| self.eval(e, &value)) {
                 Some(Val::Null) => {}
                 Some(number) => values.push((at, number)),
-                None => values.push((at, value)),
+                None => {
+                    self.scope.weigh(&value);
+                    values.push((at, value));
+                }
             }
         }
         self.scope.key = record_key;
@@ -363,13 +392,18 @@ impl<'t> Run<'t> {
 
 /// Whether a text can stand in a FHIR string: not empty, and without control characters.
 fn is_fit(text: &str) -> bool {
-    !text.is_empty() && !text.contains(char::is_control)
+    !text.is_empty()
+        && match text.is_ascii() {
+            true => text.bytes().all(|b| !b.is_ascii_control()),
+            false => !text.contains(char::is_control),
+        }
 }
 
 /// An item's key: a whole number, or a short text.
 fn key(value: &Val<'_>) -> Option<Key> {
     match value {
         Val::Ref(Node::Text(text)) if (1..=64).contains(&text.len()) => Some(Key::of(text)),
+        Val::Ref(Node::Number(_)) if let Some(number) = value.short_whole() => Some(Key::Number(number)),
         _ => {
             let number = value.number()?.normalize();
             if number.scale() > 0 {

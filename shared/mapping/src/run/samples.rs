@@ -59,6 +59,11 @@ fn push(data: &mut String, text: &str) {
     data.push_str(text);
 }
 
+/// The steps that reading and writing a list of numbers takes.
+pub(super) fn cost(list: &Val<'_>) -> usize {
+    list.items().map_or(0, |items| items.iter().map(|item| 6 + item.weight() / 16).sum())
+}
+
 /// A list of numbers at one interval. What is no number, or not believed, keeps its place as E (error). None where
 /// there is no list.
 pub(super) fn series(list: &Val<'_>, interval: &Val<'_>, range: Range) -> Option<Counted> {

@@ -47,6 +47,9 @@ impl Names {
     }
 }
 
+/// The most room that is made for an Observation before it is written: a long one may be the only one.
+const MOST_ROOM: usize = 8 * 1024;
+
 /// The JSON text of a kind, made ready for this run's context.
 pub(super) struct Ready {
     /// Up to the identifier's value.
@@ -55,6 +58,8 @@ pub(super) struct Ready {
     body: String,
     /// Before each value.
     before: Vec<String>,
+    /// How much room an Observation of the kind takes: a little more than the last one did, within bounds.
+    length: usize,
 }
 
 impl Ready {
@@ -63,6 +68,7 @@ impl Ready {
             head: format!("{}{}", kind.head.replace(BASE, &names.base), names.identifier),
             body: format!("{}{}", kind.body.replace(BASE, &names.base), names.subject),
             before: kind.slots.iter().map(|s| s.before.replace(BASE, &names.base)).collect(),
+            length: 1024,
         }
     }
 }
@@ -90,7 +96,7 @@ impl<'t> Run<'t> {
             identity.push_str(&position.to_string());
         }
 
-        let mut out = String::with_capacity(ready.head.len() + ready.body.len() + 512);
+        let mut out = String::with_capacity(ready.length);
         out.push_str(&ready.head);
         out.push_str(&identity);
         out.push_str(if record.preliminary {
@@ -151,6 +157,8 @@ impl<'t> Run<'t> {
             out.push_str(&slot.after);
         }
         out.push_str(if components > 0 { "]}" } else { "}" });
+
+        ready.length = (out.len() + 16).min(MOST_ROOM);
 
         says.field(&record.when.start.as_microsecond().to_be_bytes());
         says.field(if record.manual { b"manual" } else { b"" });
