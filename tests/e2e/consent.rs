@@ -34,6 +34,9 @@ async fn a_consent_works_once_in_its_own_browser(shape: Shape) {
     let back = outside.sign_in(&provider, "1").await;
     assert_eq!(finish(&back, None).await.0, 400);
     assert_eq!(finish(&back, Some("ohx_state=another")).await.0, 400);
+    let (state_only, verifier_only) = cookie.split_once("; ").unwrap();
+    assert_eq!(finish(&back, Some(state_only)).await.0, 400, "without the verifier");
+    assert_eq!(finish(&back, Some(verifier_only)).await.0, 400, "without the state");
     let forged = back.replace("state=", "state=x");
     assert_eq!(finish(&forged, Some(&cookie)).await.0, 400);
     assert_eq!(state(&deployment, &link).await, "pending");

@@ -220,7 +220,7 @@ async fn forward(
     let path = request.uri().path_and_query().map_or("/", |p| p.as_str()).to_owned();
     let to = match path.split('/').nth(1) {
         Some("oauth") => oauth,
-        Some("webhook") => webhook,
+        Some("webhook" | "gateway") => webhook,
         _ => api,
     };
     let (parts, body) = request.into_parts();

@@ -84,7 +84,8 @@ impl Outside {
         let records = if *records == USUAL { String::new() } else { format!("    records: {records:?}\n") };
         format!(
             "providers:\n  - name: withings\n    type: withings\n    client_id: ohx-test\n    client_secret: {{ env: WITHINGS_SECRET }}\n    \
-             requests_per_minute: 100000\n    base_urls: {{ api: \"{withings_url}\", consent: \"{withings_url}\" }}\n{records}\
+             requests_per_minute: 100000\n    base_urls: {{ api: \"{withings_url}\", consent: \"{withings_url}\" }}\n{records}  \
+             - name: beurer\n    type: beurer\n    client_id: none\n\
              ehrs:\n  - name: clinic\n    base_url: {fhir_url}\n    strategy: {strategy}\n    batch_size: {batch_size}\n"
         )
     }

@@ -36,13 +36,14 @@ pub async fn consent(outside: &Outside, address: &str, person: &str) -> (u16, St
     finish(&back, Some(&cookie)).await
 }
 
-/// Opens the address; gives the cookie and where the browser is sent.
+/// Opens the address; gives the cookies and where the browser is sent.
 pub async fn begin(address: &str) -> (String, String) {
     let response = http().get(address).send().await.expect("oauth answers");
     assert_eq!(response.status(), 303, "{}", response.status());
     let header = |name: &str| response.headers()[name].to_str().expect("text").to_owned();
-    let cookie = header("set-cookie").split(';').next().expect("a cookie").to_owned();
-    (cookie, header("location"))
+    let set = response.headers().get_all("set-cookie").iter();
+    let cookies = set.map(|v| v.to_str().expect("text").split(';').next().expect("a cookie").to_owned());
+    (cookies.collect::<Vec<_>>().join("; "), header("location"))
 }
 
 /// Comes back from the provider; gives status and text of the page.

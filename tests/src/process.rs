@@ -14,6 +14,11 @@ pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port()
 }
 
+/// A binary of the workspace.
+pub fn binary(name: &str) -> PathBuf {
+    binaries().join(name)
+}
+
 /// The folder of the binaries, beside the test's own.
 fn binaries() -> PathBuf {
     let test = std::env::current_exe().expect("this test");

@@ -3,6 +3,7 @@
 //! Every address wants `Authorization: Bearer <OHX_API_KEY>`. Errors are problem details (RFC 9457). No answer holds
 //! a health value (but a preview, which says what becomes of the page it was given), a token or a provider user id.
 
+mod imports;
 mod links;
 pub mod mappings;
 mod syncs;
@@ -10,12 +11,13 @@ mod syncs;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use http::{HeaderValue, StatusCode, header};
 use ohx_link::{LinkError, Links};
+use ohx_providers::beurer::csv::MAX_FILE_BYTES;
 use ohx_runtime::Problem;
 use ohx_runtime::settings::{SettingError, Settings};
 use ohx_store::StoreError;
@@ -48,7 +50,13 @@ pub fn router(links: Links, key: &SecretString) -> Router {
         .route("/api/base/provider-links/{id}/", get(links::one))
         .route("/api/base/provider-links/{id}/connect-address/", post(links::connect_address))
         .route("/api/base/provider-links/{id}/disconnect/", post(links::disconnect))
+        .route("/api/base/provider-links/{id}/successor/", post(links::successor))
         .route("/api/base/provider-links/{id}/devices/", get(links::devices))
+        .route("/api/base/provider-links/{id}/gateway/", get(imports::gateway))
+        .route(
+            "/api/ingestors/imports/",
+            post(imports::import).layer(DefaultBodyLimit::max(MAX_FILE_BYTES + 1)),
+        )
         .route("/api/ingestors/syncs/", post(syncs::start))
         .route("/api/ingestors/syncs/{id}/", get(syncs::one))
         .route("/api/ingestors/coverage/", get(syncs::coverage))

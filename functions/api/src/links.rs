@@ -100,10 +100,13 @@ pub(crate) struct NewLink {
 pub(crate) struct CreatedLink {
     #[serde(flatten)]
     link: ShownLink,
-    connect_url: String,
+    /// Where to send the patient; absent where no consent is needed, because readings are brought.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connect_url: Option<String>,
 }
 
-/// `POST /api/base/provider-links/`: a pending link, and the address to send the patient to (good for seven days).
+/// `POST /api/base/provider-links/`: a pending link, and the address to send the patient to (good for seven days). Where
+/// readings are brought, the link is active at once.
 pub(crate) async fn create(
     State(links): State<Links>,
     body: Result<Json<NewLink>, axum::extract::rejection::JsonRejection>,
@@ -114,7 +117,8 @@ pub(crate) async fn create(
         let detail = format!("backfill_days must be 0 to {MAX_BACKFILL_DAYS}, got {backfill_days}");
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
     }
-    links.app(&new.provider).await.map_err(problem)?;
+    let (app, _) = links.app(&new.provider).await.map_err(problem)?;
+    let consent = ohx_providers::kind(&app.config.kind).is_none_or(|kind| kind.consent);
     let parts = links.parts();
     if parts.store.ehr(&new.ehr).await.map_err(store_problem)?.is_none() {
         let detail = format!("EHR endpoint {} is not configured: add it with ohx apply", new.ehr);
@@ -122,8 +126,14 @@ pub(crate) async fn create(
     }
     let link = Link::pending(new.provider, new.ehr, new.patient, backfill_days, parts.clock.now());
     parts.store.insert_link(&link).await.map_err(store_problem)?;
-    let connect_url = ticket::connect_address(parts, link.id).await.map_err(store_problem)?.to_string();
-    Ok((StatusCode::CREATED, Json(CreatedLink { link: link.into(), connect_url })))
+    if consent {
+        let address = ticket::connect_address(parts, link.id).await.map_err(store_problem)?;
+        let connect_url = Some(address.to_string());
+        return Ok((StatusCode::CREATED, Json(CreatedLink { link: link.into(), connect_url })));
+    }
+    links.connect_without_consent(&link).await.map_err(problem)?;
+    let link = links.get(link.id).await.map_err(problem)?;
+    Ok((StatusCode::CREATED, Json(CreatedLink { link: link.into(), connect_url: None })))
 }
 
 #[derive(Serialize)]
@@ -149,6 +159,44 @@ pub(crate) async fn one(
 ) -> Result<Json<ShownLink>, Problem> {
     let link = links.get(read(&id)?).await.map_err(problem)?;
     Ok(Json(link.into()))
+}
+
+/// A link to make in another one's place.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Successor {
+    provider: ProviderName,
+}
+
+/// `POST /api/base/provider-links/{id}/successor/`: a pending link of the same patient, EHR and history at a service that
+/// replaces this one's, and the address to send the patient to. When the patient has consented with the same account, the
+/// new link goes on where this one ended, and this one ends.
+pub(crate) async fn successor(
+    State(links): State<Links>,
+    Path(id): Path<String>,
+    body: Result<Json<Successor>, axum::extract::rejection::JsonRejection>,
+) -> Result<impl IntoResponse, Problem> {
+    let Json(Successor { provider }) = body.map_err(|e| Problem::new(e.status(), e.body_text()))?;
+    let older = links.get(read(&id)?).await.map_err(problem)?;
+    let (app, _) = links.app(&older.provider).await.map_err(problem)?;
+    let (newer, _) = links.app(&provider).await.map_err(problem)?;
+    let replaced = ohx_providers::kind(&app.config.kind).and_then(|kind| kind.replaced_by);
+    if replaced != Some(newer.config.kind.as_str()) {
+        let detail = match replaced {
+            Some(by) => format!(
+                "{} is replaced by apps of type {by}, and {provider} is {}",
+                older.provider, newer.config.kind
+            ),
+            None => format!("provider app {} is of a type that nothing replaces", older.provider),
+        };
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
+    }
+    let parts = links.parts();
+    let link = Link::pending(provider, older.ehr, older.patient, older.backfill_days, parts.clock.now());
+    parts.store.insert_link(&link).await.map_err(store_problem)?;
+    let address = ticket::connect_address(parts, link.id).await.map_err(store_problem)?;
+    let connect_url = Some(address.to_string());
+    Ok((StatusCode::CREATED, Json(CreatedLink { link: link.into(), connect_url })))
 }
 
 /// What ending a link did.

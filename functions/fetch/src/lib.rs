@@ -8,14 +8,12 @@
 use axum::Router;
 use axum::extract::State;
 use axum::routing::post;
-use ohx_domain::{Instant, LinkState, Request, RunId};
-use ohx_events::envelope::{MAX_SEALED, link_of, plain_data};
+use ohx_domain::{Instant, LinkState, Request, RunId, SyncReason};
+use ohx_events::envelope::{link_of, plain_data};
 use ohx_events::plain::SyncRequested;
-use ohx_events::sealed::FetchedPart;
-use ohx_events::{Envelope, Event, Priority, types};
-use ohx_link::{LinkError, Links, OpenLink};
-use ohx_providers::{Page, PageToken, Part, ProviderError};
-use ohx_runtime::trace::traceparent;
+use ohx_events::{Event, Priority};
+use ohx_link::{LinkError, Links, OpenLink, Place};
+use ohx_providers::{Page, PageToken, ProviderError};
 use ohx_runtime::{CloudEvent, EventFailure, EventReply};
 
 /// The function's routes: one event at `/`.
@@ -40,6 +38,11 @@ async fn fetch(links: &Links, event: &Event) -> Result<(), EventFailure> {
             return Err(EventFailure::reject(reason));
         }
         Some(_) => {}
+    }
+    if asked.reason == SyncReason::Import {
+        // Left behind by a process that ended while sending: nobody can be asked for it.
+        return give_up(links, &asked, "the readings were brought and not all sent on; bring the same again")
+            .await;
     }
     let open = match links.open(link).await {
         Ok(open) if open.link.state == LinkState::Active => open,
@@ -115,35 +118,9 @@ async fn run(
         until = until.or(Some(page.as_of.unwrap_or(began)));
         records += page.records;
         let mut events = Vec::with_capacity(page.parts.len());
-        for Part { text, covers } in page.parts {
-            let part = FetchedPart {
-                request: request.id,
-                run,
-                part: sent,
-                provider: open.link.provider.clone(),
-                record: request.record.clone(),
-                covers,
-                page: text.into_inner(),
-            };
-            let envelope = Envelope {
-                id: format!("{run}.{sent}"),
-                event_type: types::RECORDS_FETCHED,
-                source: "fetch",
-                link: open.link.id,
-                sync: Some(request.sync),
-                priority,
-                time: parts.clock.now(),
-                traceparent: traceparent(),
-            };
-            let (event, size) = envelope.sealed(&open.key, &part)?;
-            if size > MAX_SEALED {
-                let reason = format!(
-                    "one record of {} is {size} bytes sealed; an event carries {MAX_SEALED}",
-                    request.record
-                );
-                return Err(EventFailure::reject(reason));
-            }
-            events.push(event);
+        for part in page.parts {
+            let place = Place { request, run, number: sent, priority, source: "fetch" };
+            events.push(links.part_event(open, place, part)?);
             sent += 1;
         }
         parts.bus.publish(events).await?;

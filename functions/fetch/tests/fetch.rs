@@ -167,6 +167,7 @@ async fn connect(links: &Links, http: &reqwest::Client, withings: &str) -> LinkI
         sealed_tokens: TokenPair::of(&grant, None).unwrap().seal(link.id, &key).unwrap(),
         tokens_expire_at: parts.clock.now() + grant.expires_in,
         at: parts.clock.now(),
+        history_start: None,
     };
     parts.store.connect(link.id, &connection).await.unwrap();
     link.id

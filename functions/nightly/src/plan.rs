@@ -48,6 +48,10 @@ pub(crate) async fn one(links: &Links, id: LinkId, reason: SyncReason) -> Result
         return Ok(planned);
     }
     let (app, provider) = links.app(&open.link.provider).await?;
+    if ohx_providers::kind(&app.config.kind).is_some_and(|kind| !kind.consent) {
+        // Its readings are brought: there is nobody to ask.
+        return Ok(planned);
+    }
     let records = provider.records(&app.config, &open.link.scopes);
     let unfinished = open_requests(links, id).await?;
     let sync = SyncId::new();

@@ -145,6 +145,7 @@ async fn connect(
     })?;
     let seal = |source| LinkError::Seal { of: format!("link {id}"), source };
     let (key, data_key) = parts.keyring.new_data_key(&id.to_string()).map_err(seal)?;
+    let former = links.former(link, grant).await?;
     let connection = Connection {
         account_digest: account_digest(&link.provider, &account),
         sealed_account: links.seal_account(id, &key, &account)?,
@@ -154,8 +155,13 @@ async fn connect(
         sealed_tokens: pair.seal(id, &key)?,
         tokens_expire_at: asked_at + grant.expires_in,
         at: parts.clock.now(),
+        history_start: former.until,
     };
     parts.store.connect(id, &connection).await?;
+    // What fails from here on leaves the older links as they are; they end with the next consent, or by hand.
+    if let Err(error) = links.succeed(id, former).await {
+        tracing::error!(link = %id, error = %error, "the links that this one replaces could not be ended");
+    }
     tracing::info!(link = %id, provider = %link.provider, "connected");
     Ok(())
 }

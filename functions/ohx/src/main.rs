@@ -4,6 +4,7 @@
 mod apply;
 mod demo;
 mod host;
+mod import;
 mod keys;
 mod map;
 mod mapping;
@@ -33,6 +34,8 @@ enum Command {
     Serve(serve::Serve),
     /// Runs only the provider simulator and the small FHIR server
     Sandbox(sandbox::Sandbox),
+    /// Brings in an export file of an app, for providers that have no API
+    Import(import::Import),
     /// Maps a recorded provider page to a FHIR R5 Bundle on standard output
     Map(map::Map),
     /// Checks, compares and prints mapping documents
@@ -74,6 +77,7 @@ async fn run(command: Command, settings: Settings) -> anyhow::Result<ExitCode> {
         Command::Demo(demo) => return demo.run().await,
         Command::Serve(serve) => serve.run(settings).await?,
         Command::Sandbox(sandbox) => sandbox.run().await?,
+        Command::Import(import) => return import.run(&settings).await,
         Command::Map(map) => return Ok(map.run()),
         Command::Mapping(mapping) => return mapping.run(),
         Command::Providers(providers) => providers.run()?,

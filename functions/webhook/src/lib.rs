@@ -1,9 +1,11 @@
-//! `webhook`: takes a provider's notifications.
+//! `webhook`: takes a provider's notifications, and what gateways send ([`gateway`]).
 //!
 //! A notification is a hint: nothing in it is believed but that it is worth looking. It comes to an address that only
 //! one link has, which nobody can guess, or to the app's address, where the adapter proves its origin as far as the
 //! provider lets it be proven. It is answered at once (Withings waits two seconds); fetching is somebody else's work. A
 //! burst becomes one request: the event waits a moment, and what comes meanwhile is merged into its row.
+
+mod gateway;
 
 use std::time::Duration;
 
@@ -11,10 +13,11 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use http::{HeaderMap, Method, StatusCode, header};
 use ohx_domain::{Interval, LinkId, LinkState, ProviderName, Query, Record, SyncId, SyncReason};
 use ohx_link::{Asked, Asking, LinkError, Links, OpenLink, account_digest};
+use ohx_providers::beurer::push::MAX_BODY_BYTES;
 use ohx_providers::{Notification, Notified, ProviderError, Received, WebhookRequest};
 use ohx_runtime::Problem;
 use ohx_runtime::metrics::NOTIFICATIONS;
@@ -35,6 +38,7 @@ pub fn router(links: Links) -> Router {
         .route("/webhook/{provider}", get(app_address).post(app_address))
         .route("/webhook/{provider}/{token}", get(app_address_with_token).post(app_address_with_token))
         .layer(DefaultBodyLimit::max(MAX_BODY))
+        .route("/gateway/{link}", post(gateway::push).layer(DefaultBodyLimit::max(MAX_BODY_BYTES + 1)))
         .with_state(links)
 }
 
@@ -194,10 +198,16 @@ async fn act(links: &Links, open: &OpenLink, read: Vec<Record>, what: Notificati
     let (records, window) = match what {
         Notification::Changed { mut records, window } => {
             records.retain(|record| read.contains(record));
-            if records.is_empty() {
+            // What was measured before the link's history begins is not wanted, or another link brought it.
+            let wanted = open
+                .link
+                .history_start
+                .map_or(Some(window), |start| Interval::new(window.start.max(start), window.end));
+            if records.is_empty() || wanted.is_none() {
                 irrelevant();
+                return Ok(());
             }
-            (records, window)
+            (records, wanted.unwrap_or(window))
         }
         Notification::Revoked => {
             tracing::info!(link = %open.link.id, "the provider says that the patient has left; looking");

@@ -29,6 +29,8 @@ pub enum SyncReason {
     Backfill,
     /// The nightly run found a hole, or looks for late data.
     Nightly,
+    /// A person or a gateway brought the readings: there is nobody to ask for them again.
+    Import,
 }
 
 impl SyncReason {
@@ -39,12 +41,13 @@ impl SyncReason {
             Self::Manual => "manual",
             Self::Backfill => "backfill",
             Self::Nightly => "nightly",
+            Self::Import => "import",
         }
     }
 
     /// The reason a stored text stands for.
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Notification, Self::Manual, Self::Backfill, Self::Nightly]
+        [Self::Notification, Self::Manual, Self::Backfill, Self::Nightly, Self::Import]
             .into_iter()
             .find(|r| r.as_str() == text)
     }

@@ -6,9 +6,12 @@
 
 mod account;
 mod ask;
+mod bring;
 mod call;
 mod disconnect;
+mod part;
 pub mod secrets;
+mod succeed;
 pub mod ticket;
 mod tokens;
 
@@ -25,7 +28,10 @@ use secrecy::SecretString;
 
 pub use account::account_digest;
 pub use ask::{Asked, Asking};
+pub use bring::Brought;
 pub use disconnect::Disconnected;
+pub use part::Place;
+pub use succeed::Former;
 pub use tokens::TokenPair;
 
 /// Why something could not be done with a link. Names the link; never a token, an account or a value.
@@ -86,6 +92,14 @@ pub enum LinkError {
         app: ProviderName,
         /// How long to wait.
         wait: std::time::Duration,
+    },
+    /// One record is larger than an event can carry.
+    #[error("one record of {record} is {size} bytes sealed; an event carries {limit}", limit = ohx_events::envelope::MAX_SEALED)]
+    TooLarge {
+        /// The record.
+        record: ohx_domain::Record,
+        /// How large it is, in bytes.
+        size: usize,
     },
     /// The bus.
     #[error(transparent)]

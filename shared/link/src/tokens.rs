@@ -181,9 +181,10 @@ impl Links {
         provider: &dyn Provider,
         token: &SecretString,
     ) -> std::result::Result<Grant, ohx_providers::ProviderError> {
+        let redirect = self.parts.public(&format!("oauth/callback/{}", app.config.name));
         let mut attempt = 1;
         loop {
-            match provider.refresh(app, token).await {
+            match provider.refresh_at(app, token, &redirect).await {
                 Err(error) if attempt < ATTEMPTS && matches!(error.remedy(), Remedy::Retry { .. }) => {
                     tokio::time::sleep(Duration::from_millis(200) * attempt).await;
                     attempt += 1;

@@ -1,5 +1,6 @@
 //! Errors over HTTP, for a person and for a program: RFC 9457 problem details.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
@@ -17,6 +18,9 @@ pub struct Problem {
     title: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<String>,
+    /// Members beyond the standard's (RFC 9457, section 3.2).
+    #[serde(flatten)]
+    extensions: BTreeMap<&'static str, serde_json::Value>,
     #[serde(skip)]
     retry_after: Option<Duration>,
 }
@@ -25,7 +29,15 @@ impl Problem {
     /// A problem with what happened and what to do.
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
         let title = status.canonical_reason().unwrap_or("Error").to_owned();
-        Self { status, code: status.as_u16(), title, detail: Some(detail.into()), retry_after: None }
+        let detail = Some(detail.into());
+        Self { status, code: status.as_u16(), title, detail, extensions: BTreeMap::new(), retry_after: None }
+    }
+
+    /// One more member, for a program; its value is no health value and no secret either.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: impl Into<serde_json::Value>) -> Self {
+        self.extensions.insert(name, value.into());
+        self
     }
 
     /// Worth trying again, not before so long.

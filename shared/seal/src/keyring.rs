@@ -157,24 +157,35 @@ impl DataKey {
     }
 }
 
-fn webhook_mac(key: &DataKey) -> Hmac<Sha256> {
+/// 128 bits that only one who holds the data key can tell, for one purpose.
+fn token(key: &DataKey, purpose: &[u8]) -> String {
     #[expect(clippy::expect_used, reason = "HMAC takes keys of any length")]
     let mut mac = <Hmac<Sha256> as hmac::KeyInit>::new_from_slice(&key.bytes).expect("any length");
-    mac.update(b"ohx-webhook-token-v1");
-    mac
+    mac.update(purpose);
+    let mac = mac.finalize().into_bytes();
+    BASE32_NOPAD.encode(&mac[..16]).to_ascii_lowercase()
 }
 
 /// The unguessable part of a link's notification URL (128 bits), for providers that sign nothing.
 ///
 /// It is derived from the data key, so nothing more has to be stored, and it dies with the link.
 pub fn webhook_token(key: &DataKey) -> String {
-    let mac = webhook_mac(key).finalize().into_bytes();
-    BASE32_NOPAD.encode(&mac[..16]).to_ascii_lowercase()
+    token(key, b"ohx-webhook-token-v1")
 }
 
 /// Whether `token` is the link's, in constant time.
 pub fn webhook_token_matches(key: &DataKey, token: &str) -> bool {
     webhook_token(key).as_bytes().ct_eq(token.as_bytes()).into()
+}
+
+/// What a gateway proves itself with that sends readings for a link (128 bits). Derived like [`webhook_token`].
+pub fn gateway_token(key: &DataKey) -> String {
+    token(key, b"ohx-gateway-token-v1")
+}
+
+/// Whether `token` is the link's gateway's, in constant time.
+pub fn gateway_token_matches(key: &DataKey, token: &str) -> bool {
+    gateway_token(key).as_bytes().ct_eq(token.as_bytes()).into()
 }
 
 #[cfg(test)]
@@ -236,5 +247,8 @@ mod tests {
         let (other, _) = ring.new_data_key("l1").unwrap();
         assert!(!webhook_token_matches(&other, &webhook_token(&key)));
         assert_eq!(webhook_token(&key).len(), 26);
+        assert!(gateway_token_matches(&again, &gateway_token(&key)));
+        assert!(!gateway_token_matches(&key, &webhook_token(&key)), "one is not good for the other");
+        assert!(!gateway_token_matches(&other, &gateway_token(&key)));
     }
 }

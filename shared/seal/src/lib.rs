@@ -10,7 +10,10 @@
 mod keyring;
 mod payload;
 
-pub use keyring::{DataKey, Keyring, generate_key, webhook_token, webhook_token_matches};
+pub use keyring::{
+    DataKey, Keyring, gateway_token, gateway_token_matches, generate_key, webhook_token,
+    webhook_token_matches,
+};
 pub use payload::{MAX_OPENED, open_payload, seal_payload};
 
 /// Why something could not be sealed or opened. Says nothing about the content.

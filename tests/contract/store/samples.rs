@@ -64,6 +64,7 @@ pub(crate) fn consent(account: u8, mark: u8, seconds: i64) -> Connection {
         sealed_tokens: vec![mark, 3],
         tokens_expire_at: at(seconds + 10_800),
         at: at(seconds),
+        history_start: None,
     }
 }
 

@@ -23,7 +23,9 @@ pub(crate) async fn connect(
     let id = created["id"].as_str().context("the API gave no id")?.to_owned();
 
     let sent = http.get(address).send().await.context("the connect address")?;
-    let cookie = text(&sent, &header::SET_COOKIE)?.split(';').next().unwrap_or_default().to_owned();
+    let set = sent.headers().get_all(header::SET_COOKIE).iter().filter_map(|v| v.to_str().ok());
+    let cookies: Vec<&str> = set.filter_map(|cookie| cookie.split(';').next()).collect();
+    let cookie = cookies.join("; ");
     let consent: Url = text(&sent, &header::LOCATION)?.parse().context("the provider's address")?;
 
     let page = http.get(consent.clone()).send().await.context("the provider's page")?;
