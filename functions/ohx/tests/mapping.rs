@@ -315,6 +315,8 @@ fn schema_and_documents_are_those_of_the_repository() {
     let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/mapping");
     let read = |name: &str| std::fs::read_to_string(shared.join(name)).unwrap();
     assert_eq!(ohx(&["mapping", "schema"]).out, read("mapping.schema.json"));
+    let table = ohx(&["mapping", "measures"]).out;
+    assert!(table == read("../../docs/coverage.md"), "ohx mapping measures > docs/coverage.md");
     assert_eq!(show("withings/sleep-get"), read("documents/withings/sleep-get.yaml"));
     let ran = ohx(&["mapping", "show", "withings/weight"]);
     assert_eq!(ran.code, Some(2));

@@ -212,6 +212,7 @@ fn cut(resources: &[MappedResource], limit: usize) -> Vec<&[MappedResource]> {
 fn manufacturer(kind: &str) -> &'static str {
     match kind {
         "withings" => "Withings",
+        "omron" => "OMRON",
         _ => "unknown",
     }
 }

@@ -1,12 +1,13 @@
-//! Readings that a Bluetooth gateway or a companion app sends: `POST /gateway/{link}`.
+//! Readings that a Bluetooth gateway or a companion app sends: `POST /gateway/{link}`, or `POST /gateway/{link}?user=1` where
+//! the device has several users and one of them is this link's patient.
 //!
 //! A gateway stands in somebody's home, so it holds a token that is good for one link only. What is wrong with a reading
 //! stays with it; the others are taken.
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
-use axum::extract::{Path, State};
+use axum::extract::rejection::{BytesRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use ohx_domain::{LinkId, SyncId};
@@ -16,7 +17,7 @@ use ohx_providers::beurer::push::{self, Outcome, PushError};
 use ohx_runtime::Problem;
 use ohx_runtime::metrics::NOTIFICATIONS;
 use ohx_seal::gateway_token_matches;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What became of what was sent. No values.
 #[derive(Serialize)]
@@ -28,13 +29,21 @@ struct Taken {
     readings: Vec<Outcome>,
 }
 
+/// Which user of a device that several people share.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct User {
+    user: Option<u8>,
+}
+
 pub(crate) async fn push(
     State(links): State<Links>,
     Path(link): Path<String>,
+    user: Result<Query<User>, QueryRejection>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
-    match take(&links, &link, &headers, body).await {
+    match take(&links, &link, user, &headers, body).await {
         Ok(response) => response,
         Err(problem) => {
             tracing::warn!(link, reason = problem.detail(), "gateway refused");
@@ -47,12 +56,14 @@ pub(crate) async fn push(
 async fn take(
     links: &Links,
     link: &str,
+    user: Result<Query<User>, QueryRejection>,
     headers: &HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
     let open = authorized(links, link, headers).await?;
+    let Query(User { user }) = user.map_err(|e| Problem::new(e.status(), e.body_text()))?;
     let body = body.map_err(|e| Problem::new(e.status(), e.body_text()))?;
-    let pushed = push::read(&body, links.parts().clock.now()).map_err(|e| refused(&e))?;
+    let pushed = push::read_for(&body, links.parts().clock.now(), user).map_err(|e| refused(&e))?;
     let accepted = pushed.accepted();
     let sync = match accepted {
         0 => None,

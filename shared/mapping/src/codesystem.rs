@@ -146,9 +146,23 @@ mod tests {
         let systems = code_systems(mappings.iter(), BASE).unwrap_or_else(|e| panic!("{e}"));
         let names: Vec<&str> = systems.iter().map(|s| s.name.as_str()).collect();
         let expected = [
+            "cardio-fitness-level",
+            "detection",
+            "glucose-meal",
+            "glucose-source",
+            "glucose-specimen",
+            "glucose-timing",
+            "google-exercise-type",
+            "meal-relation",
             "measure",
+            "measurement-site",
+            "resting-heart-rate-method",
             "rhythm-classification",
+            "sleep-session",
             "sleep-state",
+            "temperature-site",
+            "vo2max-confidence",
+            "vo2max-method",
             "withings-meastype",
             "withings-position",
             "withings-workout",

@@ -41,6 +41,7 @@ pub(crate) struct Extract {
     pub(crate) preliminary: Option<Expr>,
     pub(crate) device: Option<DevicePlan>,
     pub(crate) manual: Option<Manual>,
+    pub(crate) origin: Option<Expr>,
     pub(crate) items: Option<ItemsPlan>,
     pub(crate) direct: Vec<Direct>,
     pub(crate) wanted: Wanted,

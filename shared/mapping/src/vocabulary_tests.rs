@@ -214,6 +214,78 @@ fn a_day_is_summed_up_in_its_zone() {
     assert_eq!(left_out(&nowhere), [("no-zone", 4)]);
 }
 
+const MINUTES: &str = "  zone: zone\n  each: rows\n  id: digest(from, to)\n  period: { start: from_unix(from), end: from_unix(to) }\n  readings:\n";
+
+#[test]
+fn a_day_is_added_up_where_the_page_has_all_of_it() {
+    let extract = format!(
+        "{MINUTES}    - {{ kind: rate, value: {{ number: v, unit: mm }}, gather: {{ by: day, as: sum }} }}"
+    );
+    let mapping = parsed(&extract, "    value: { unit: m, range: [0, 10] }");
+    // A minute that begins before midnight is of that day. One that comes twice counts once. Two values, or two ends,
+    // of what begins at one time are conflicting.
+    let page = r#"{"zone": "UTC", "rows": [
+        {"from": 0, "to": 60, "v": 0}, {"from": 60, "to": 120, "v": "1500"}, {"from": 60, "to": "120.0", "v": 1500},
+        {"from": 120, "to": 180, "v": 0.25}, {"from": 86340, "to": 86460, "v": 1000},
+        {"from": 240, "to": 300, "v": 1}, {"from": 240, "to": 300, "v": 2},
+        {"from": 360, "to": 420, "v": 5}, {"from": 360, "to": 480, "v": 5},
+        {"from": 540, "to": 600, "v": -1}, {"from": 600, "to": 660, "v": 10001},
+        {"from": 86400, "to": 86460, "v": 7000}]}"#;
+    let mapped = run(&mapping, page, 24);
+    assert_eq!(mapped.observations.len(), 1);
+    // To the last digit that a part has: 0.000 + 1.500 + 0.00025 + 1.000.
+    assert_eq!(between(&mapped, 0, "\"valueQuantity\":{\"value\":", ","), "2.50025");
+    assert_eq!(
+        between(&mapped, 0, "effectivePeriod\":{", "}"),
+        r#""start":"1970-01-01T00:00:00+00:00","end":"1970-01-02T00:00:00+00:00""#
+    );
+    assert_eq!(left_out(&mapped), [("conflicting", 4), ("out-of-range", 2), ("partial", 1)]);
+    let both = run(&mapping, page, 48);
+    let ids: Vec<_> =
+        both.observations.iter().map(|o| o.identifier.value.split_once('.').unwrap().1).collect();
+    assert_eq!(ids, ["1970-01-01.rate", "1970-01-02.rate"]);
+    // An hour short of the day: nothing.
+    let short = run(&mapping, page, 23);
+    assert_eq!((short.observations.len(), short.skipped["partial"]), (0, 10));
+    let whole = run(
+        &mapping,
+        r#"{"zone": "UTC", "rows": [{"from": 0, "to": 60, "v": 6000}, {"from": 60, "to": 120, "v": 6000}]}"#,
+        24,
+    );
+    assert_eq!((whole.observations.len(), left_out(&whole)), (0, vec![("out-of-range", 1)]));
+    let nowhere = run(&mapping, r#"{"rows": [{"from": 0, "to": 60, "v": 6000}]}"#, 24);
+    assert_eq!(left_out(&nowhere), [("no-zone", 1)]);
+}
+
+#[test]
+fn each_component_has_its_own_sum() {
+    let extract = format!(
+        "{MINUTES}    - {{ kind: rate, value: {{ number: v }}, values: {{ low: {{ number: a }}, high: {{ number: b }} }}, gather: {{ by: day, as: sum }} }}"
+    );
+    let component = |name: &str| {
+        format!("      {name}: {{ code: {{ local: {{ measure: {name} }} }}, unit: min, optional: true }}\n")
+    };
+    let components = format!("    components:\n{}{}", component("low"), component("high"));
+    let mapping = parsed(&extract, &format!("    value: {{ unit: min, optional: true }}\n{components}"));
+    let values = |mapped: &Mapped| {
+        let text = mapped.observations[0].resource.get();
+        let values = text.split("\"valueQuantity\":{\"value\":").skip(1);
+        values.map(|v| v.split_once(',').unwrap().0.to_owned()).collect::<Vec<_>>()
+    };
+    // Of two devices at one time in different components, neither contradicts the other.
+    let page = r#"{"zone": "UTC", "rows": [{"from": 0, "to": 60, "a": 1}, {"from": 0, "to": 60, "b": 2, "v": 3},
+        {"from": 60, "to": 120, "a": "4"}, {"from": 120, "to": 180}]}"#;
+    let mapped = run(&mapping, page, 24);
+    assert_eq!(values(&mapped), ["3", "5", "2"]);
+    assert_eq!(left_out(&mapped), [("empty", 1)]);
+    let mapped = run(&mapping, r#"{"zone": "UTC", "rows": [{"from": 0, "to": 60, "b": 2}]}"#, 24);
+    assert_eq!(values(&mapped), ["2"]);
+    // The value itself must be there.
+    let mapping = parsed(&extract, &format!("    value: {{ unit: min }}\n{components}"));
+    let mapped = run(&mapping, r#"{"zone": "UTC", "rows": [{"from": 0, "to": 60, "b": 2}]}"#, 24);
+    assert_eq!((mapped.observations.len(), left_out(&mapped)), (0, vec![("incomplete", 1)]));
+}
+
 #[test]
 fn what_is_gathered_must_fit_what_it_becomes() {
     let extract = |into: &str| {
@@ -225,7 +297,11 @@ fn what_is_gathered_must_fit_what_it_becomes() {
         refused(&extract("sampled"), "    value: { unit: /min }").contains("does not become SampledData")
     );
     assert!(refused(&extract("summary"), "    value: { unit: /min }").contains("does not become a summary"));
-    assert!(refused(&extract("sum"), "    value: { unit: /min }").contains("unknown variant"));
+    assert!(refused(&extract("total"), "    value: { unit: /min }").contains("unknown variant"));
+    for not_added_up in ["unit: /min, digits: 2", "unit: /min, sampled: s", "codes: word"] {
+        let refused = refused(&extract("sum"), &format!("    value: {{ {not_added_up} }}"));
+        assert!(refused.contains("does not become a sum"), "{not_added_up}: {refused}");
+    }
     let plain = format!("{GATHERED}    - {{ kind: rate, value: {{ number: \"@\" }} }}");
     assert!(refused(&plain, "    value: { unit: /min, sampled: s }").contains("a number is not SampledData"));
     assert!(

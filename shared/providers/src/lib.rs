@@ -6,10 +6,14 @@
 //! simulator.
 
 mod bases;
+pub mod beurer;
 pub mod catalogue;
 mod error;
+pub mod fitbit_legacy;
+pub mod google_health;
 mod loose;
 mod oauth;
+pub mod omron;
 mod webhook;
 mod windows;
 mod wire;
@@ -17,6 +21,7 @@ pub mod withings;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -161,6 +166,16 @@ pub trait Provider: Send + Sync {
     /// Gets the next token pair.
     async fn refresh(&self, app: &App, refresh_token: &SecretString) -> Result<Grant, ProviderError>;
 
+    /// The same where it is known with which redirect URI the grant began: some token endpoints want it again.
+    async fn refresh_at(
+        &self,
+        app: &App,
+        refresh_token: &SecretString,
+        _redirect: &Url,
+    ) -> Result<Grant, ProviderError> {
+        self.refresh(app, refresh_token).await
+    }
+
     /// Ends a grant at the provider. `false` where the provider has no way to be told.
     async fn revoke(
         &self,
@@ -247,10 +262,15 @@ pub struct Kind {
     pub consent: bool,
     /// Whether the provider notifies of news.
     pub push: bool,
+    /// The type of the service that replaces this one.
+    pub replaced_by: Option<&'static str>,
+    /// Which of that service's records takes the place of which of these: ours, theirs.
+    pub successors: &'static [(&'static str, &'static str)],
 }
 
 /// Every type of provider.
-pub const KINDS: &[Kind] = &[withings::ABOUT];
+pub const KINDS: &[Kind] =
+    &[withings::ABOUT, beurer::ABOUT, omron::ABOUT, google_health::ABOUT, fitbit_legacy::ABOUT];
 
 /// The type of this name.
 pub fn kind(name: &str) -> Option<&'static Kind> {
@@ -258,7 +278,13 @@ pub fn kind(name: &str) -> Option<&'static Kind> {
 }
 
 /// The adapters by type, all on the same outbound HTTP client.
-pub fn by_kind(http: &reqwest::Client) -> BTreeMap<&'static str, std::sync::Arc<dyn Provider>> {
-    let all: [std::sync::Arc<dyn Provider>; 1] = [std::sync::Arc::new(withings::Withings::new(http.clone()))];
+pub fn by_kind(http: &reqwest::Client) -> BTreeMap<&'static str, Arc<dyn Provider>> {
+    let all: [Arc<dyn Provider>; 5] = [
+        Arc::new(withings::Withings::new(http.clone())),
+        Arc::new(beurer::Beurer),
+        Arc::new(omron::Omron::new(http.clone())),
+        Arc::new(fitbit_legacy::FitbitLegacy::new(http.clone())),
+        Arc::new(google_health::GoogleHealth::new(http.clone())),
+    ];
     all.into_iter().map(|p| (p.kind(), p)).collect()
 }

@@ -8,6 +8,9 @@
 pub mod compare;
 mod drop_reply;
 pub mod fhir;
+pub mod fitbit_legacy;
+pub mod google_health;
+pub mod omron;
 mod serve;
 pub mod withings;
 

@@ -136,8 +136,10 @@ impl Links for Engine {
         }
 
         let backfill = i64::from(held.count::<u32>("backfill_days")?).saturating_mul(DAY);
-        let history_start =
-            held.instant_optional("history_start")?.unwrap_or_else(|| later(connection.at, -backfill));
+        let history_start = held
+            .instant_optional("history_start")?
+            .or(connection.history_start)
+            .unwrap_or_else(|| later(connection.at, -backfill));
         sql("UPDATE links SET state = 'active', state_reason = NULL, sealed_account = $2, account_digest = $3,
                  scopes = $4, data_key = $5, sealed_tokens = $6, tokens_expire_at = $7,
                  token_version = token_version + 1, history_start = $8, push = $9, connected_at = $10

@@ -124,6 +124,8 @@ pub struct Connection {
     pub tokens_expire_at: Instant,
     /// The moment of consent.
     pub at: Instant,
+    /// From when on the link wants readings, where that is not its backfill days: another link had those before.
+    pub history_start: Option<Instant>,
 }
 
 /// Which links to list.
@@ -156,8 +158,8 @@ pub trait Links: Send + Sync {
     /// Links, by id.
     async fn links(&self, filter: &LinkFilter) -> Result<Vec<Link>>;
 
-    /// Makes a link active, with new tokens (token version + 1). The data key is replaced, `history_start` is set to `at` less
-    /// the link's backfill days unless it is set already, the push state goes back to unknown, the state reason is
+    /// Makes a link active, with new tokens (token version + 1). The data key is replaced, `history_start` is set to the
+    /// connection's, else to `at` less the link's backfill days, unless it is set already, the push state goes back to unknown, the state reason is
     /// cleared.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ mod codes;
 mod corpus;
 mod coverage;
 mod diff;
+mod measures;
 mod show;
 mod source;
 mod table;
@@ -28,6 +29,8 @@ pub(crate) enum Mapping {
     Show(show::Show),
     /// Lists the built-in documents
     List,
+    /// Prints every provider, record, code and unit as a table in Markdown
+    Measures,
     CodeSystems(codes::CodeSystems),
 }
 
@@ -45,6 +48,7 @@ impl Mapping {
             Self::Schema => show::schema(&mut out),
             Self::Show(show) => show.run(&mut out),
             Self::List => show::list(&mut out),
+            Self::Measures => measures::run(&mut out),
             Self::CodeSystems(codes) => codes.run(&mut out),
         };
         match ended.and_then(|code| Ok(out.flush().map(|()| code)?)) {

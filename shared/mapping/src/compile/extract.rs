@@ -72,6 +72,7 @@ impl Compiler<'_> {
             preliminary: self.optional(stage.preliminary.as_ref())?,
             device: stage.device.as_ref().map(|d| self.device(d)).transpose()?,
             manual: stage.manual.as_ref().map(|m| self.manual(m)).transpose()?,
+            origin: self.optional(stage.origin.as_ref())?,
             items,
             wanted: Wanted::of(&direct),
             direct,

@@ -28,16 +28,19 @@ impl Mapping {
     /// # Errors
     /// [`DocumentError`] for the first thing that is wrong, with its line and column.
     pub fn parse(yaml: &str) -> Result<Self> {
-        if yaml.len() > MAX_DOCUMENT_BYTES {
-            let what =
-                format!("a document of {} bytes; at most {MAX_DOCUMENT_BYTES} are allowed", yaml.len());
-            return Err(DocumentError::at("", 0, 0, what, "move examples out, or split it by record".into()));
-        }
-        let options = serde_saphyr::options! { with_snippet: false, strict_booleans: true };
-        let document: Document =
-            serde_saphyr::from_str_with_options(yaml, options).map_err(|e| syntax(yaml, &e))?;
+        let document = read(yaml)?;
         Compiler { yaml, tables: HashMap::new(), local: Vec::new(), parts: Cell::new(0) }.mapping(document)
     }
+}
+
+/// Reads a document as it is written.
+pub(crate) fn read(yaml: &str) -> Result<Document> {
+    if yaml.len() > MAX_DOCUMENT_BYTES {
+        let what = format!("a document of {} bytes; at most {MAX_DOCUMENT_BYTES} are allowed", yaml.len());
+        return Err(DocumentError::at("", 0, 0, what, "move examples out, or split it by record".into()));
+    }
+    let options = serde_saphyr::options! { with_snippet: false, strict_booleans: true };
+    serde_saphyr::from_str_with_options(yaml, options).map_err(|e| syntax(yaml, &e))
 }
 
 /// What the YAML reader says, as our error.

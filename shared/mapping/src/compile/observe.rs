@@ -117,6 +117,7 @@ impl Compiler<'_> {
         write_system(&mut head, &format!("{BASE}/mapping"));
         head.push_str(",\"code\":");
         write_string(&mut head, tag);
+        // More tags may be put before the end: see `write::tagged`.
         head.push_str("}]},\"identifier\":[{\"system\":");
         Ok(head)
     }

@@ -105,6 +105,10 @@ pub(crate) struct Extract {
     pub(crate) device: Option<Device>,
     /// Readings that a person typed in.
     pub(crate) manual: Option<Manual>,
+    /// By which way it came to the provider, where that is another service's: a short name such as `health-connect`, or
+    /// null. It becomes a tag, so that the same reading that comes by two ways is told apart.
+    #[schemars(with = "Option<String>")]
+    pub(crate) origin: Option<Text>,
     /// The measures within a record.
     pub(crate) items: Option<Items>,
     /// What to make of a record.

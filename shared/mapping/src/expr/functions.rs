@@ -330,9 +330,13 @@ fn arithmetic<'t>(
     digits: fn(u32, u32) -> u32,
 ) -> Val<'t> {
     let result = a.numeric().zip(b.numeric()).and_then(|(a, b)| {
-        let result = apply(a, b)?;
-        // What does not fit 28 digits has been rounded, which shows in the digits behind the point.
-        (result.is_zero() || result.scale() == digits(a.scale(), b.scale())).then_some(result)
+        let mut result = apply(a, b)?;
+        // A zero loses its digits in a sum. What does not fit 28 digits has been rounded, and cannot get them back.
+        let digits = digits(a.scale(), b.scale());
+        if result.scale() < digits {
+            result.rescale(digits);
+        }
+        (result.is_zero() || result.scale() == digits).then_some(result)
     });
     result.map_or(Val::Null, Val::Exact)
 }

@@ -1,5 +1,6 @@
 //! Our evaluation, held against the `jmespath` crate's interpreter.
 
+use ohx_domain::decimal::{Exact, scale10};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -389,6 +390,25 @@ proptest! {
     #[test]
     fn no_text_makes_the_compiler_panic(text in r#"[a-c@.\[\]{}()*?!&|<>=,:`'"0-9 -]{0,40}"#) {
         let _ = Expr::compile(&text);
+    }
+
+    #[test]
+    fn sums_keep_their_digits(a in -1_000_000_i64..1_000_000, b in prop_oneof![Just(0), -1_000_000_i64..1_000_000], s in 0_i32..9, t in 0_i32..9) {
+        let number = |mantissa: i64, scale: i32| scale10(Exact::from(mantissa), -scale).unwrap();
+        let (x, y) = (number(a, s), number(b, t));
+        let node = Node::parse(b"{}").unwrap();
+        let told = |expression: &str| {
+            let expr = Expr::compile(expression).unwrap();
+            expr.eval(&Val::Ref(&node), &Scope::new(1_000)).unwrap().number()
+        };
+        for (name, mantissa) in [("plus", 1), ("minus", -1)] {
+            let sum = told(&format!("{name}('{x}', '{y}')")).expect("a number");
+            // The same in whole numbers of the finer of the two.
+            let finer = s.max(t);
+            let whole = |m: i64, scale: i32| i128::from(m) * 10_i128.pow((finer - scale).unsigned_abs());
+            prop_assert_eq!(sum.mantissa(), whole(a, s) + mantissa * whole(b, t));
+            prop_assert_eq!(i64::from(sum.scale()), i64::from(finer));
+        }
     }
 
     #[test]

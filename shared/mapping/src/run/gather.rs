@@ -151,7 +151,11 @@ impl<'t> Run<'t> {
         let zone = bucket.zone.as_deref().unwrap_or(&self.utc);
         let texts = zone.written(bucket.start).zip(zone.written(bucket.end));
         let (Some(values), Some((start_text, end_text))) = (values, texts) else { return };
-        let mut id = bucket.start.as_second().to_string();
+        // A day keeps its identity where the patient's zone changes, and with it the instants at which it begins and ends.
+        let mut id = match (kind.gather, &bucket.zone) {
+            (Some((Span::Day, _)), Some(zone)) => zone.time_zone().to_datetime(bucket.start).date().to_string(),
+            _ => bucket.start.as_second().to_string(),
+        };
         if let Some(device) = &bucket.device {
             id.push('-');
             id.push_str(&content_digest(&[device.id.as_bytes()]));
@@ -165,6 +169,7 @@ impl<'t> Run<'t> {
             issued: bucket.issued,
             preliminary: false,
             manual: bucket.manual,
+            origin: None,
             device: bucket.device,
             zone: None,
             number,

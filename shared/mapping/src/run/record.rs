@@ -29,6 +29,8 @@ pub(super) struct Record<'t> {
     pub(super) issued: Option<(Instant, String)>,
     pub(super) preliminary: bool,
     pub(super) manual: bool,
+    /// The way it came, where that is not the provider's own.
+    pub(super) origin: Option<String>,
     pub(super) device: Option<Arc<DeviceFacts>>,
     pub(super) zone: Option<Rc<Zone>>,
     /// Its number by its id.
@@ -97,8 +99,9 @@ impl<'t> Run<'t> {
         let manual = truthy(self, extract.manual.as_ref().map(|m| &m.when));
         let preliminary = truthy(self, extract.preliminary.as_ref());
         let issued = extract.issued.as_ref().and_then(|e| self.instant(e, record, zone.as_deref()));
+        let origin = extract.origin.as_ref().and_then(|e| origin(&self.eval(e, record)));
         let device = if manual { None } else { self.device(record) };
-        Some(Record { id, when, issued, preliminary, manual, device, zone, number, fresh })
+        Some(Record { id, when, issued, preliminary, manual, origin, device, zone, number, fresh })
     }
 
     /// The record's own zone, or the page's.
@@ -388,6 +391,12 @@ impl<'t> Run<'t> {
         self.scope.key = record_key;
         Some(values)
     }
+}
+
+/// The name of a way, where it is one: what stands in a tag is short and bounded.
+fn origin(value: &Val<'_>) -> Option<String> {
+    let fit = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    value.text().filter(|t| (1..=40).contains(&t.len()) && t.bytes().all(fit)).map(Cow::into_owned)
 }
 
 /// Whether a text can stand in a FHIR string: not empty, and without control characters.

@@ -97,7 +97,10 @@ impl<'t> Run<'t> {
         }
 
         let mut out = String::with_capacity(ready.length);
-        out.push_str(&ready.head);
+        match &record.origin {
+            None => out.push_str(&ready.head),
+            Some(origin) => out.push_str(&tagged(&ready.head, &names.base, origin)),
+        }
         out.push_str(&identity);
         out.push_str(if record.preliminary {
             "\"}],\"status\":\"preliminary"
@@ -178,6 +181,19 @@ impl<'t> Run<'t> {
             device: record.device.clone(),
             resource: JsonText::new(out),
         })
+    }
+}
+
+/// What a head's list of tags ends with.
+const END_OF_TAGS: &str = "]},\"identifier\":[";
+
+/// The head with one more tag: by which way the reading came to the provider.
+fn tagged(head: &str, base: &str, origin: &str) -> String {
+    match head.rsplit_once(END_OF_TAGS) {
+        Some((before, after)) => {
+            format!("{before},{{\"system\":\"{base}/origin\",\"code\":\"{origin}\"}}{END_OF_TAGS}{after}")
+        }
+        None => head.to_owned(),
     }
 }
 

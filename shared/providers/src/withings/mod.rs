@@ -53,6 +53,8 @@ pub(crate) const ABOUT: Kind = Kind {
     options: &[],
     consent: true,
     push: true,
+    replaced_by: None,
+    successors: &[],
 };
 
 /// Opens point measurements and ECG, and notifications of them.

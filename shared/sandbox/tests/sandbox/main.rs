@@ -3,6 +3,11 @@
 
 mod fhir_bundle;
 mod fhir_rest;
+mod google_health_adapter;
+mod google_health_sandbox;
+mod omron_adapter;
+mod omron_readings;
+mod omron_sandbox;
 mod withings_adapter;
 mod withings_control;
 mod withings_life;

@@ -1,0 +1,139 @@
+//! The consent page: who are you, and do you agree?
+
+use axum::Form;
+use axum::extract::{Query, State as Shared};
+use axum::http::{StatusCode, header};
+use axum::response::{Html, IntoResponse, Response};
+use serde::Deserialize;
+use url::Url;
+
+use super::Simulator;
+
+const DECLINE: &str = "decline";
+
+/// The parameters of an authorization request (RFC 6749 section 4.1.1, RFC 7636), and the person's decision.
+#[derive(Deserialize)]
+pub(super) struct Request {
+    #[serde(default)]
+    response_type: String,
+    #[serde(default)]
+    client_id: String,
+    #[serde(default)]
+    redirect_uri: String,
+    #[serde(default)]
+    state: String,
+    #[serde(default)]
+    pub(super) scope: String,
+    #[serde(default)]
+    pub(super) code_challenge: String,
+    #[serde(default)]
+    code_challenge_method: String,
+    #[serde(default)]
+    user: String,
+}
+
+impl Request {
+    /// What is wrong with it. Nothing of it is sent to a redirect URL that is not the client's.
+    fn check(&self, sim: &Simulator) -> Result<Url, &'static str> {
+        if self.client_id != sim.0.config.client_id {
+            return Err("client_id is not the client's");
+        }
+        if !sim.state().redirects.contains(&self.redirect_uri) {
+            return Err("redirect_uri is not registered for this client");
+        }
+        if self.response_type != "code" {
+            return Err("response_type must be code");
+        }
+        if self.scope.split(' ').any(str::is_empty) {
+            return Err("scope must be a list with single spaces");
+        }
+        if !self.code_challenge.is_empty() && self.code_challenge_method != "S256" {
+            return Err("code_challenge_method must be S256");
+        }
+        Url::parse(&self.redirect_uri).map_err(|_| "redirect_uri is not a URL")
+    }
+}
+
+/// `GET /connect/authorize`: one button a person, and one to decline.
+pub(super) async fn page(Shared(sim): Shared<Simulator>, Query(request): Query<Request>) -> Response {
+    if let Err(why) = request.check(&sim) {
+        return refuse(why);
+    }
+    let hidden: String = [
+        ("response_type", &request.response_type),
+        ("client_id", &request.client_id),
+        ("redirect_uri", &request.redirect_uri),
+        ("state", &request.state),
+        ("scope", &request.scope),
+        ("code_challenge", &request.code_challenge),
+        ("code_challenge_method", &request.code_challenge_method),
+    ]
+    .map(|(name, value)| format!("<input type=\"hidden\" name=\"{name}\" value=\"{}\">\n", escape(value)))
+    .concat();
+    let button = |person: &super::Person| {
+        format!("<button name=\"user\" value=\"{}\">{}</button>\n", escape(&person.id), escape(&person.name))
+    };
+    let buttons: String = sim.persons().iter().map(button).collect();
+    let body = format!(
+        "<h1>Sandbox for OMRON</h1>\n<p>An application asks for: <strong>{}</strong>.</p>\n\
+         <p>Who are you? Choosing a person is your consent. None of them is real.</p>\n\
+         <form method=\"post\" action=\"/connect/authorize\">\n{hidden}{buttons}\
+         <button class=\"quiet\" name=\"user\" value=\"{DECLINE}\">Decline</button>\n</form>",
+        escape(&request.scope)
+    );
+    Html(document(&body)).into_response()
+}
+
+/// `POST /connect/authorize`: back to the client, with a code or with an error.
+pub(super) async fn decide(Shared(sim): Shared<Simulator>, Form(request): Form<Request>) -> Response {
+    let mut back = match request.check(&sim) {
+        Ok(back) => back,
+        Err(why) => return refuse(why),
+    };
+    if request.user == DECLINE {
+        back.query_pairs_mut().append_pair("error", "access_denied");
+    } else {
+        let Some(person) = sim.persons().into_iter().find(|person| person.id == request.user) else {
+            return refuse("no such person");
+        };
+        let code = sim.issue_code(&person.id, &request, &request.redirect_uri);
+        back.query_pairs_mut().append_pair("code", &code);
+    }
+    if !request.state.is_empty() {
+        back.query_pairs_mut().append_pair("state", &request.state);
+    }
+    (StatusCode::SEE_OTHER, [(header::LOCATION, back.to_string())]).into_response()
+}
+
+fn refuse(why: &str) -> Response {
+    let body = format!("<h1>This request cannot be granted</h1>\n<p>{}.</p>", escape(why));
+    (StatusCode::BAD_REQUEST, Html(document(&body))).into_response()
+}
+
+fn document(body: &str) -> String {
+    format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <title>Sandbox for OMRON</title>\n<style>\n\
+         body {{ font: 1rem/1.5 system-ui, sans-serif; max-width: 26rem; margin: 4rem auto; padding: 0 1rem }}\n\
+         button {{ display: block; width: 100%; margin: .5rem 0; padding: .75rem; font: inherit; border: 0;\n\
+         border-radius: .5rem; background: #005eb8; color: #fff; cursor: pointer }}\n\
+         button.quiet {{ background: #e6e6e6; color: #222 }}\n</style>\n</head>\n<body>\n<main>\n{body}\n</main>\n\
+         </body>\n</html>\n"
+    )
+}
+
+fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            other => out.push(other),
+        }
+    }
+    out
+}

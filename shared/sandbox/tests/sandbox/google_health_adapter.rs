@@ -1,0 +1,592 @@
+//! The adapter against the simulated Google Health API: every record arrives whole, once, and to the last digit.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::http::{HeaderMap, Method, StatusCode};
+use ohx_domain::{
+    Account, Clock as _, Instant, Interval, LinkId, ManualClock, ProviderApp, Query, Record, Sensitive,
+    account_pseudonym,
+};
+use ohx_mapping::{Context, Mapping};
+use ohx_providers::google_health::GoogleHealth;
+use ohx_providers::{
+    App, Grant, Notification, Notified, Page, PageToken, Part, Provider as _, ProviderError, Received,
+    RecordSpec, Remedy, Subscriber, Subscriptions, WebhookRequest,
+};
+use ohx_sandbox::google_health::{Config, Fault, NewPoint, Person, Simulator, USUAL};
+use ohx_sandbox::withings::Reading;
+use secrecy::SecretString;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use url::Url;
+
+use super::{client, serve};
+
+const CARLA: u64 = 111_111_256_096_816_351;
+const DAN: u64 = 111_111_256_096_816_352;
+const UMA: u64 = 111_111_256_096_816_353;
+const REDIRECT: &str = "http://127.0.0.1:1/oauth/callback/fitbit";
+const VERIFIER: &str = "a-verifier-of-at-least-forty-three-characters-in-all";
+const SAID: &str = "Bearer n0t1fy";
+
+/// A cloud with three people, an app and its adapter. The clock is some days after summer time has ended.
+struct Cloud {
+    clock: Arc<ManualClock>,
+    sim: Simulator,
+    adapter: Arc<GoogleHealth>,
+    app: App,
+}
+
+impl Cloud {
+    async fn new() -> Self {
+        Self::with(|_| ()).await
+    }
+
+    async fn with(change: impl FnOnce(&mut Config)) -> Self {
+        let clock = Arc::new(ManualClock::new("2026-10-30T09:00:00Z".parse().unwrap()));
+        let mut config = Config::new("client-1", "s3cr3t", &[REDIRECT]);
+        config.requests_per_minute = 100_000;
+        config.notify_rounds = vec![Duration::ZERO, Duration::from_millis(20)];
+        change(&mut config);
+        let sim = Simulator::new(config, clock.clone(), client()).unwrap();
+        let person = |id, name: &str, timezone: &str| Person {
+            id,
+            name: name.to_owned(),
+            timezone: timezone.to_owned(),
+            legacy_id: None,
+            linked: true,
+        };
+        let carla = person(CARLA, "Carla", "Europe/Amsterdam");
+        sim.add_person(Person { legacy_id: Some("A1B2C3".to_owned()), ..carla }).unwrap();
+        sim.add_person(person(DAN, "Dan", "America/New_York")).unwrap();
+        sim.add_person(Person { linked: false, ..person(UMA, "Uma", "Europe/Vienna") }).unwrap();
+        let base = serve(sim.router()).await;
+        let url = |path: &str| Url::parse(&format!("{base}{path}")).unwrap();
+        let bases = [("api", ""), ("accounts", ""), ("oauth", ""), ("keyset", "/keyset.json")];
+        let config = ProviderApp {
+            name: "bands".parse().unwrap(),
+            kind: "fitbit".into(),
+            client_id: "client-1".into(),
+            base_urls: bases.map(|(name, path)| (name.to_owned(), url(path))).into(),
+            scopes: Vec::new(),
+            records: Vec::new(),
+            requests_per_minute: None,
+            options: [("project".to_owned(), "123456789012".to_owned())].into(),
+        };
+        let key = sim.service_account(&base).unwrap();
+        let secrets = [("webhook", SAID.to_owned()), ("service-account", key)];
+        let secrets = secrets.map(|(name, secret)| (name.to_owned(), SecretString::from(secret))).into();
+        let adapter = Arc::new(GoogleHealth::with_clock(client(), clock.clone()));
+        Self { clock, sim, adapter, app: App { config, secret: "s3cr3t".into(), secrets } }
+    }
+
+    /// Goes through the consent page as a browser would, and returns what it sends back with.
+    async fn decide(&self, user: &str, untick: &[&str]) -> BTreeMap<String, String> {
+        let url = self.adapter.authorize_url(&self.app, &redirect(), "xyz&=1", &VERIFIER.into()).unwrap();
+        let page = client().get(url.clone()).send().await.unwrap();
+        assert_eq!(page.status(), 200);
+        assert!(page.text().await.unwrap().contains("Carla"));
+        let mut form: Vec<(String, String)> = url.query_pairs().into_owned().collect();
+        form.push(("user".into(), user.into()));
+        let scope = |name: &&str| format!("https://www.googleapis.com/auth/googlehealth.{name}.readonly");
+        form.extend(untick.iter().map(|name| ("untick".into(), scope(name))));
+        let mut bare = url;
+        bare.set_query(None);
+        let reply = client().post(bare).form(&form).send().await.unwrap();
+        assert_eq!(reply.status(), 303);
+        let back = Url::parse(reply.headers()["location"].to_str().unwrap()).unwrap();
+        back.query_pairs().into_owned().collect()
+    }
+
+    async fn exchange(&self, code: &str, verifier: &str) -> Result<Grant, ProviderError> {
+        self.adapter.exchange_code(&self.app, &code.into(), &redirect(), &verifier.into()).await
+    }
+
+    async fn connect_without(&self, person: u64, untick: &[&str]) -> Result<Grant, ProviderError> {
+        let back = self.decide(&person.to_string(), untick).await;
+        assert_eq!(back["state"], "xyz&=1");
+        self.exchange(&back["code"], VERIFIER).await
+    }
+
+    async fn connect(&self, person: u64) -> Grant {
+        self.connect_without(person, &[]).await.unwrap()
+    }
+
+    async fn page(
+        &self,
+        grant: &Grant,
+        record: &str,
+        query: &Query,
+        page: Option<&PageToken>,
+    ) -> Result<Page, ProviderError> {
+        let record: Record = record.parse().unwrap();
+        self.adapter.fetch(&self.app, &grant.access_token, &record, query, page).await
+    }
+
+    /// Every part of every page of a query.
+    async fn read(&self, grant: &Grant, record: &str, query: &Query) -> Result<Vec<Part>, ProviderError> {
+        let (mut parts, mut token) = (Vec::new(), None);
+        loop {
+            let page = self.page(grant, record, query, token.as_ref()).await?;
+            parts.extend(page.parts);
+            token = page.next;
+            if token.is_none() {
+                return Ok(parts);
+            }
+        }
+    }
+
+    fn spec(&self, record: &str) -> RecordSpec {
+        let mut config = self.app.config.clone();
+        config.records = vec![record.parse().unwrap()];
+        self.adapter.records(&config, &[]).remove(0)
+    }
+
+    /// Every part of the last days, cut into windows as the record wants it.
+    async fn days(&self, grant: &Grant, record: &str, days: i64) -> Vec<Part> {
+        let now = self.clock.now();
+        let mut parts = Vec::new();
+        for window in self.spec(record).windows(interval(now.as_second() - days * 86_400, now.as_second())) {
+            parts.extend(self.read(grant, record, &Query::Window(window)).await.unwrap());
+        }
+        parts
+    }
+
+    fn last(&self, seconds: i64) -> Query {
+        let now = self.clock.now().as_second();
+        Query::Window(interval(now - seconds, now))
+    }
+
+    /// What arrives of a record once mapped, each reading once, as lines.
+    async fn delivered(&self, grant: &Grant, record: &str, days: i64) -> BTreeSet<String> {
+        let mut lines = BTreeSet::new();
+        for part in self.days(grant, record, days).await {
+            lines.extend(mapped(record, &part));
+        }
+        lines
+    }
+
+    /// The same as it should be.
+    fn truth(&self, person: u64, record: &str) -> BTreeSet<String> {
+        self.sim.readings(person, &[record]).unwrap().iter().map(line).collect()
+    }
+}
+
+fn redirect() -> Url {
+    Url::parse(REDIRECT).unwrap()
+}
+
+fn interval(from: i64, to: i64) -> Interval {
+    Interval::new(Instant::from_second(from).unwrap(), Instant::from_second(to).unwrap()).unwrap()
+}
+
+/// The first second of a person's day.
+fn today(cloud: &Cloud, person: u64) -> i64 {
+    let zone = cloud.sim.persons().into_iter().find(|p| p.id == person).unwrap().timezone;
+    cloud.clock.now().in_tz(&zone).unwrap().start_of_day().unwrap().timestamp().as_second()
+}
+
+fn line(reading: &Reading) -> String {
+    format!("{} {} {} {:?}", reading.identity(), reading.code, reading.when, reading.values)
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Observation {
+    identifier: Vec<BTreeMap<String, String>>,
+    code: Concept,
+    effective_period: Option<BTreeMap<String, String>>,
+    effective_date_time: Option<String>,
+    value_quantity: Option<Quantity>,
+    #[serde(default)]
+    component: Vec<Component>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Component {
+    code: Concept,
+    value_quantity: Option<Quantity>,
+    value_codeable_concept: Option<Concept>,
+}
+
+#[derive(Deserialize)]
+struct Concept {
+    coding: Vec<Coding>,
+}
+
+#[derive(Deserialize)]
+struct Coding {
+    code: String,
+}
+
+#[derive(Deserialize)]
+struct Quantity {
+    value: Box<RawValue>,
+    code: String,
+}
+
+/// A part's Observations as lines of the truth.
+fn mapped(record: &str, part: &Part) -> Vec<String> {
+    let mapping = Mapping::parse(ohx_mapping::builtin("fitbit", record).unwrap()).unwrap();
+    let (provider, subject) = ("bands".parse().unwrap(), "Patient/p1".parse().unwrap());
+    let account = account_pseudonym(&provider, &Sensitive::new("x".to_owned()), &subject);
+    let identifier_base = "https://ohx.example/ns".into();
+    let context = Context { identifier_base, provider, account, subject, covers: part.covers };
+    let mapped = mapping.map(part.text.reveal().get().as_bytes(), &context).unwrap();
+    let observations = mapped.observations.iter().map(|o| {
+        let said: Observation = serde_json::from_str(o.resource.get()).unwrap();
+        let quantity = |q: &Quantity| format!("{} {}", q.value.get(), q.code);
+        let mut values = BTreeMap::new();
+        values.extend(said.value_quantity.iter().map(|own| ("value", quantity(own))));
+        for Component { code, value_quantity, value_codeable_concept } in &said.component {
+            let coded = value_codeable_concept.as_ref().map(|concept| concept.coding[0].code.clone());
+            let value = value_quantity.as_ref().map(quantity).or(coded);
+            values.insert(code.coding[0].code.as_str(), value.unwrap());
+        }
+        let when = said.effective_period.map(|p| format!("{}/{}", p["start"], p["end"]));
+        let when = when.or(said.effective_date_time).unwrap();
+        let identity = said.identifier[0]["value"].split_once('.').unwrap().1.to_owned();
+        format!("{identity} {} {when} {values:?}", said.code.coding[0].code)
+    });
+    observations.collect()
+}
+
+#[tokio::test]
+async fn a_patient_consents_and_is_known_at_both_services() {
+    let cloud = Cloud::new().await;
+    let grant = cloud.connect(CARLA).await;
+    assert_eq!(grant.account.as_ref().unwrap().reveal(), &CARLA.to_string());
+    assert_eq!(grant.former, Some(("fitbit-legacy", Account::new("A1B2C3".to_owned()))));
+    assert_eq!((grant.scopes.len(), grant.expires_in), (5, Duration::from_secs(3599)));
+    assert_eq!(cloud.connect(DAN).await.former, None);
+    let refused = cloud.decide("decline", &[]).await;
+    assert_eq!((refused["error"].as_str(), refused["state"].as_str()), ("access_denied", "xyz&=1"));
+    // A code that leaked is of no use without the verifier, nor once more.
+    let code = cloud.decide(&CARLA.to_string(), &[]).await["code"].clone();
+    for verifier in ["another-verifier-of-at-least-forty-three-characters", VERIFIER] {
+        assert_eq!(cloud.exchange(&code, verifier).await.unwrap_err().remedy(), Remedy::Reauthorize);
+    }
+    let error = cloud.connect_without(UMA, &[]).await.unwrap_err();
+    assert!(matches!(error, ProviderError::AccountNotLinked { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn tokens_are_refreshed_until_the_grant_ends() {
+    let cloud = Cloud::with(|config| config.testing = true).await;
+    let grant = cloud.connect(CARLA).await;
+    let refresh = grant.refresh_token.clone().unwrap();
+    cloud.clock.advance(Duration::from_secs(3600));
+    let error = cloud.read(&grant, "weight", &cloud.last(86_400)).await.unwrap_err();
+    assert_eq!(error.remedy(), Remedy::Refresh);
+    let next = cloud.adapter.refresh(&cloud.app, &refresh).await.unwrap();
+    assert!(next.refresh_token.is_none());
+    cloud.read(&next, "weight", &cloud.last(86_400)).await.unwrap();
+    // While the consent screen is in testing, a week is all.
+    cloud.clock.advance(Duration::from_secs(7 * 86_400));
+    let error = cloud.adapter.refresh(&cloud.app, &refresh).await.unwrap_err();
+    assert_eq!(error.remedy(), Remedy::Reauthorize);
+
+    let grant = cloud.connect(CARLA).await;
+    let refresh = grant.refresh_token.clone().unwrap();
+    for _ in 0..2 {
+        assert!(cloud.adapter.revoke(&cloud.app, &grant.access_token, &refresh).await.unwrap());
+    }
+    let error = cloud.adapter.refresh(&cloud.app, &refresh).await.unwrap_err();
+    assert_eq!(error.remedy(), Remedy::Reauthorize);
+    let error = cloud.read(&grant, "weight", &cloud.last(86_400)).await.unwrap_err();
+    assert_eq!(error.remedy(), Remedy::Refresh);
+}
+
+#[tokio::test]
+async fn what_was_not_granted_is_not_read() {
+    let cloud = Cloud::new().await;
+    cloud.sim.seed_daily(CARLA, 3).unwrap();
+    let grant = cloud.connect_without(CARLA, &["sleep", "settings"]).await.unwrap();
+    let read = cloud.adapter.records(&cloud.app.config, &grant.scopes);
+    assert!(read.iter().all(|spec| spec.record.as_str() != "sleep") && read.len() == 22);
+    let error = cloud.read(&grant, "sleep", &cloud.last(86_400)).await.unwrap_err();
+    assert!(matches!(error, ProviderError::NotGranted { .. }), "{error}");
+    // Without the settings nothing is known of the zone, and the rest is read all the same.
+    let parts = cloud.read(&grant, "weight", &cloud.last(3 * 86_400)).await.unwrap();
+    assert!(parts[0].text.reveal().get().starts_with(r#"{"timeZone":null,"#));
+    let error = cloud.adapter.devices(&cloud.app, &grant.access_token).await.unwrap_err();
+    assert!(matches!(error, ProviderError::NotGranted { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn every_reading_arrives_to_the_last_digit_over_pages_of_any_size() {
+    for (largest_page, person) in [(10_000, CARLA), (7, CARLA), (10_000, DAN)] {
+        let cloud = Cloud::with(|config| config.largest_page = largest_page).await;
+        cloud.sim.seed_daily(person, 12).unwrap();
+        cloud.sim.inject(Fault::EmptyPages { count: 3 });
+        let grant = cloud.connect(person).await;
+        for record in USUAL {
+            let truth = cloud.truth(person, record);
+            assert!(!truth.is_empty(), "{record}");
+            let delivered = cloud.delivered(&grant, record, 13).await;
+            let only = |a: &BTreeSet<String>, b: &BTreeSet<String>| {
+                a.difference(b).take(3).cloned().collect::<Vec<_>>()
+            };
+            assert_eq!((only(&truth, &delivered), only(&delivered, &truth)), (vec![], vec![]), "{record}");
+        }
+        // Those that are counted: each point once.
+        let counts = cloud.sim.counts(person).unwrap();
+        for (record, mark) in [
+            ("sleep", "minutesInSleepPeriod"),
+            ("exercise", "exerciseType"),
+            ("blood-glucose", "specimen"),
+            ("electrocardiogram", "waveformSamples"),
+            ("daily-heart-rate-variability", "entropy"),
+            ("daily-sleep-temperature-derivations", "baselineTemperatureCelsius"),
+            ("active-minutes", "activeMinutesByActivityLevel"),
+            ("heart-rate-variability", "standardDeviationMilliseconds"),
+            ("oxygen-saturation", "percentage"),
+        ] {
+            let parts = cloud.days(&grant, record, 13).await;
+            let held: usize = parts.iter().map(|p| p.text.reveal().get().matches(mark).count()).sum();
+            // Of what totals are made of, a day that is not over is not read.
+            let midnight = today(&cloud, person);
+            let points = cloud.sim.points(person, record).unwrap();
+            let begun = points.iter().filter(|p| p.content.merged && p.content.start >= midnight).count();
+            let begun = if record == "active-minutes" { begun } else { 0 };
+            assert_eq!(held, counts[record] - begun, "{record}");
+        }
+        assert_eq!(cloud.sim.stats().bad_requests, 0, "nothing was asked wrongly");
+    }
+}
+
+#[tokio::test]
+async fn hours_of_samples_are_whole_and_cover_the_window() {
+    let cloud = Cloud::with(|config| config.largest_page = 50).await;
+    cloud.sim.seed_daily(CARLA, 4).unwrap();
+    let grant = cloud.connect(CARLA).await;
+    let now = cloud.clock.now().as_second();
+    let mut parts = cloud.days(&grant, "heart-rate", 3).await;
+    let held: usize = parts.iter().map(|p| p.text.reveal().get().matches("beatsPerMinute").count()).sum();
+    assert_eq!(held, 3 * 24 * 4);
+    parts.sort_by_key(|part| part.covers.map(|covers| covers.start));
+    let covers: Vec<Interval> = parts.iter().map(|part| part.covers.unwrap()).collect();
+    assert_eq!(
+        (covers[0].start.as_second(), covers[covers.len() - 1].end.as_second()),
+        (now - 3 * 86_400, now)
+    );
+    assert!(covers.windows(2).all(|pair| pair[0].end == pair[1].start));
+}
+
+#[tokio::test]
+async fn late_changed_and_deleted_readings_are_seen_when_read_again() {
+    let cloud = Cloud::new().await;
+    cloud.sim.seed_daily(CARLA, 8).unwrap();
+    let grant = cloud.connect(CARLA).await;
+    let before = cloud.delivered(&grant, "steps", 8).await;
+    // The band was out of reach for three days.
+    let late = cloud.clock.now().as_second() - 3 * 86_400;
+    let value = r#"{"count":"1000"}"#.to_owned();
+    let point = NewPoint::new("steps", late, Some(late + 60), value).unwrap();
+    cloud.sim.add_points(CARLA, vec![point]).unwrap();
+    let overlap = cloud.spec("steps").overlap.as_secs() / 86_400;
+    let after = cloud.delivered(&grant, "steps", i64::try_from(overlap).unwrap()).await;
+    let changed: Vec<&String> = after.difference(&before).collect();
+    assert_eq!(changed.len(), 1, "one day has another total");
+    assert!(cloud.truth(CARLA, "steps").contains(changed[0]), "{changed:?}");
+
+    let id = cloud.sim.weigh_now(CARLA, 72_150).unwrap();
+    cloud.clock.advance(Duration::from_secs(60));
+    let weights = async || {
+        let parts = cloud.read(&grant, "weight", &cloud.last(3600)).await.unwrap();
+        parts.iter().flat_map(|part| mapped("weight", part)).collect::<Vec<_>>()
+    };
+    assert!(weights().await[0].contains("72.150 kg"));
+    cloud.sim.change(CARLA, "weight", &id, r#"{"weightGrams":71950}"#.to_owned()).unwrap();
+    assert!(
+        weights().await[0].starts_with(&format!("{id}.body-weight"))
+            && weights().await[0].contains("71.950 kg")
+    );
+    cloud.sim.delete(CARLA, "weight", &id).unwrap();
+    assert!(weights().await.is_empty());
+}
+
+#[tokio::test]
+async fn trouble_is_told_apart() {
+    let cloud = Cloud::with(|config| config.requests_per_minute = 12).await;
+    cloud.sim.seed_daily(CARLA, 3).unwrap();
+    let grant = cloud.connect(CARLA).await;
+    let weight = async || cloud.read(&grant, "weight", &cloud.last(3 * 86_400)).await;
+    let whole = weight().await.unwrap()[0].text.reveal().get().to_owned();
+    let retry = Remedy::Retry { after: None };
+    for (fault, remedy) in [
+        (Fault::HttpStatus { status: 500, calls: 1 }, retry),
+        (Fault::HttpStatus { status: 503, calls: 1 }, retry),
+        (Fault::HtmlErrorPage { status: 502, calls: 1 }, retry),
+        (Fault::HtmlErrorPage { status: 200, calls: 1 }, retry),
+        (Fault::TruncateNextPage, retry),
+        (Fault::TooManyRequests { calls: 1 }, Remedy::SlowDown { after: Duration::from_secs(60) }),
+    ] {
+        cloud.sim.inject(fault.clone());
+        let error = weight().await.unwrap_err();
+        assert_eq!(error.remedy(), remedy, "{fault:?}: {error}");
+    }
+    // A slow page is asked for in smaller ones.
+    cloud.sim.inject(Fault::SlowPages { larger_than: 800 });
+    assert_eq!(weight().await.unwrap()[0].text.reveal().get(), whole);
+    cloud.sim.clear_faults();
+    // One point of another shape hides none of the others.
+    cloud.sim.inject(Fault::WrongTypeInOnePoint);
+    let parts = weight().await.unwrap();
+    let text = parts[0].text.reveal().get();
+    assert!(
+        text.contains(r#"{"weight":"broken"}"#)
+            && text.matches("weightGrams").count() + 1 == whole.matches("weightGrams").count()
+    );
+    // The user's own quota.
+    let mut last = Ok(Vec::new());
+    for _ in 0..12 {
+        last = weight().await;
+    }
+    assert!(matches!(last.unwrap_err().remedy(), Remedy::SlowDown { .. }));
+    cloud.clock.advance(Duration::from_secs(61));
+    weight().await.unwrap();
+}
+
+#[tokio::test]
+async fn devices_are_listed() {
+    let cloud = Cloud::new().await;
+    let grant = cloud.connect(CARLA).await;
+    let devices = cloud.adapter.devices(&cloud.app, &grant.access_token).await.unwrap();
+    let told: Vec<_> =
+        devices.iter().map(|d| (d.id.as_str(), d.model.as_deref(), d.battery_percent)).collect();
+    assert_eq!(told, [("123", Some("Charge 6"), Some(84)), ("124", Some("Aria Air"), Some(31))]);
+    assert!(devices.iter().all(|device| device.last_sync.is_some_and(|at| at < cloud.clock.now())));
+}
+
+/// An app's notification address: what the adapter makes of each request.
+struct Address {
+    url: Url,
+    heard: Arc<Mutex<Vec<Notified>>>,
+    refused: Arc<Mutex<Vec<String>>>,
+}
+
+impl Address {
+    async fn of(cloud: &Cloud) -> Self {
+        let (heard, refused) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Vec::new())));
+        let (adapter, app, clock) = (cloud.adapter.clone(), cloud.app.clone(), cloud.clock.clone());
+        let (said, not) = (heard.clone(), refused.clone());
+        let handler = async move |method: Method, headers: HeaderMap, body: Bytes| {
+            let request = WebhookRequest {
+                method: &method,
+                token: None,
+                query: "",
+                headers: &headers,
+                body: &body,
+                now: clock.now(),
+            };
+            match adapter.receive(&app, request).await {
+                Ok(Received::Notified { answer, notified }) => {
+                    said.lock().unwrap().extend(notified);
+                    answer
+                }
+                Ok(Received::Handshake(answer)) => answer,
+                Ok(Received::Refused { answer, why }) => {
+                    not.lock().unwrap().push(why);
+                    answer
+                }
+                Err(_) => StatusCode::SERVICE_UNAVAILABLE,
+            }
+        };
+        let base = serve(Router::new().fallback(handler)).await;
+        Self { url: Url::parse(&format!("{base}/webhook/bands")).unwrap(), heard, refused }
+    }
+
+    async fn subscribe(&self, cloud: &Cloud, grant: &Grant) -> Result<Subscriptions, ProviderError> {
+        let subscriber = Subscriber { link: LinkId::new(), address: &self.url, app_address: &self.url };
+        cloud.adapter.subscribe(&cloud.app, &grant.scopes, &grant.access_token, subscriber).await
+    }
+
+    /// The records and windows that were told of since the last look.
+    fn heard(&self) -> Vec<(String, String, Interval)> {
+        let told = std::mem::take(&mut *self.heard.lock().unwrap());
+        let told = told.into_iter().map(|Notified { account, what }| match what {
+            Notification::Changed { records, window } => {
+                (account.reveal().clone(), records[0].to_string(), window)
+            }
+            other => panic!("{other:?}"),
+        });
+        told.collect()
+    }
+}
+
+#[tokio::test]
+async fn notifications_are_registered_signed_and_believed() {
+    let cloud = Cloud::new().await;
+    let address = Address::of(&cloud).await;
+    let grant = cloud.connect(CARLA).await;
+    assert_eq!(
+        address.subscribe(&cloud, &grant).await.unwrap(),
+        Subscriptions { kept: 0, made: 18, refused: 0 }
+    );
+    assert_eq!(address.subscribe(&cloud, &grant).await.unwrap().kept, 18);
+    assert_eq!(cloud.sim.subscribers()["ohx-bands"], address.url.as_str());
+    assert_eq!(cloud.sim.stats().verifications, 1);
+
+    // Now alone, now in a list; twice; without the secret: all the same.
+    cloud.sim.inject(Fault::DoubleNotifications { count: 1 });
+    cloud.sim.inject(Fault::NotificationsWithoutAuthorization { count: 2 });
+    for grams in [72_100, 72_200, 72_300] {
+        cloud.sim.weigh_now(CARLA, grams).unwrap();
+        cloud.sim.idle().await;
+    }
+    let heard = address.heard();
+    assert_eq!(heard.len(), 4);
+    let now = cloud.clock.now();
+    assert!(heard.iter().all(|(who, record, window)| {
+        *who == CARLA.to_string() && record == "weight" && window.contains(now)
+    }));
+    // What is told of is found in the window that is told.
+    cloud.clock.advance(Duration::from_secs(120));
+    let parts = cloud.read(&grant, "weight", &Query::Window(heard[0].2)).await.unwrap();
+    assert_eq!(mapped("weight", &parts[0]).len(), 3);
+
+    // A new key is looked for; another's is refused; the time between two looks is a minute.
+    cloud.sim.rotate_key().unwrap();
+    cloud.sim.weigh_now(CARLA, 72_400).unwrap();
+    cloud.sim.idle().await;
+    assert_eq!((address.heard().len(), cloud.sim.stats().calls["keyset"]), (1, 2));
+    cloud.sim.inject(Fault::ForgeNotifications { count: 1 });
+    cloud.sim.weigh_now(CARLA, 72_500).unwrap();
+    cloud.sim.idle().await;
+    assert_eq!(address.heard().len(), 0);
+    assert!(address.refused.lock().unwrap().iter().any(|why| why.contains("not over this body")));
+
+    // Deleting and leaving are looked at as well; strangers are told of nobody.
+    cloud.sim.weigh_now(DAN, 90_000).unwrap();
+    cloud.sim.unlink(CARLA).unwrap();
+    cloud.sim.idle().await;
+    let heard = address.heard();
+    assert_eq!(heard.len(), 1);
+    assert_eq!((heard[0].0.as_str(), heard[0].1.as_str()), (CARLA.to_string().as_str(), "weight"));
+    let refresh = grant.refresh_token.unwrap();
+    let error = cloud.adapter.refresh(&cloud.app, &refresh).await.unwrap_err();
+    assert_eq!(error.remedy(), Remedy::Reauthorize);
+}
+
+#[tokio::test]
+async fn an_address_that_proves_nothing_is_not_registered() {
+    let mut cloud = Cloud::new().await;
+    let anybody = serve(Router::new().fallback(async || StatusCode::CREATED)).await;
+    let nobody =
+        Address { url: Url::parse(&anybody).unwrap(), heard: Arc::default(), refused: Arc::default() };
+    let grant = cloud.connect(CARLA).await;
+    let error = nobody.subscribe(&cloud, &grant).await.unwrap_err();
+    assert_eq!(error.remedy(), Remedy::Permanent);
+    assert!(error.to_string().contains("401"), "{error}");
+    assert!(cloud.sim.subscribers().is_empty());
+    // Another project's number, as its owner would mistype it.
+    cloud.app.config.options.insert("project".into(), "42".into());
+    let error = nobody.subscribe(&cloud, &grant).await.unwrap_err();
+    assert!(error.to_string().contains("project"), "{error}");
+}
