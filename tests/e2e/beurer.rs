@@ -77,8 +77,7 @@ async fn a_file_arrives_once_however_often_it_is_imported(shape: Shape) {
     let there = observations(&outside).await;
     assert_eq!(there.len() as u64, created);
     assert_eq!(identifiers(&there).len(), there.len(), "each once");
-    let panels: Vec<_> =
-        there.iter().filter(|o| o["code"]["coding"][0]["code"] == "85354-9").collect();
+    let panels: Vec<_> = there.iter().filter(|o| o["code"]["coding"][0]["code"] == "85354-9").collect();
     assert_eq!(panels.len(), 2);
     let times: BTreeSet<_> = panels.iter().map(|o| o["effectiveDateTime"].as_str().unwrap()).collect();
     assert!(times.iter().any(|t| t.starts_with("2026-10-04T07:41:00")), "{times:?}");
@@ -103,9 +102,11 @@ async fn a_file_arrives_once_however_often_it_is_imported(shape: Shape) {
 
     // The ledger knows the period that the file states.
     let coverage = deployment.get(&format!("/api/ingestors/coverage/?link={link}")).await;
-    let pressure =
-        coverage.as_array().unwrap().iter().find(|c| c["record"] == "blood-pressure").unwrap();
-    assert!(pressure["published"][0]["start"].as_str().unwrap().starts_with("2026-09-30T22:00:00"), "{pressure}");
+    let pressure = coverage.as_array().unwrap().iter().find(|c| c["record"] == "blood-pressure").unwrap();
+    assert!(
+        pressure["published"][0]["start"].as_str().unwrap().starts_with("2026-09-30T22:00:00"),
+        "{pressure}"
+    );
 
     // The command line does the same.
     let command = |extra: &[&str]| {

@@ -8,6 +8,7 @@ mod consent;
 mod lifecycle;
 mod mappings;
 mod pipeline;
+mod providers;
 mod records;
 
 /// Runs each test in both shapes.

@@ -56,6 +56,7 @@ impl Deployment {
             ("OHX_MAPPING_REFRESH_SECONDS".to_owned(), "0".to_owned()),
             ("WITHINGS_SECRET".to_owned(), crate::outside::CLIENT_SECRET.to_owned()),
         ]);
+        environment.extend(outside.environment());
         // One address in front, as a reverse proxy gives: `oauth`, `webhook` and `api` are behind it.
         let front_port = crate::process::free_port();
         environment.insert("OHX_PUBLIC_URL".into(), format!("http://127.0.0.1:{front_port}"));
@@ -118,6 +119,11 @@ impl Deployment {
             process.ready(&deployment.http).await;
         }
         deployment
+    }
+
+    /// Where patients, providers and the API's callers come from outside.
+    pub fn public_url(&self) -> &str {
+        &self.environment["OHX_PUBLIC_URL"]
     }
 
     /// The API's address.

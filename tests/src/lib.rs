@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods)]
 
 pub mod deployment;
+pub mod others;
 pub mod outside;
 pub mod patient;
 pub mod process;

@@ -10,6 +10,8 @@ use ohx_sandbox::fhir::{Fault, FhirServer};
 use ohx_sandbox::withings::{Config, Person, Simulator, USUAL};
 use tokio::net::TcpListener;
 
+use crate::others::Others;
+
 /// The app's secret at the simulated provider.
 pub const CLIENT_SECRET: &str = "canary-client-secret-5f1c9a";
 
@@ -32,9 +34,11 @@ pub struct Outside {
     pub strategy: &'static str,
     batch_size: usize,
     records: &'static [&'static str],
+    clock: Arc<dyn Clock>,
+    others: Option<Others>,
 }
 
-async fn serve(router: axum::Router) -> String {
+pub(crate) async fn serve(router: axum::Router) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     tokio::spawn(ohx_sandbox::serve(listener, router, std::future::pending()));
@@ -57,10 +61,30 @@ impl Outside {
         let mut config = Config::new("ohx-test", CLIENT_SECRET, &[]);
         change(&mut config);
         let withings = Simulator::new(config, clock.clone(), http());
-        let ehr = FhirServer::new(clock);
+        let ehr = FhirServer::new(clock.clone());
         let withings_url = serve(withings.router()).await;
         let fhir_url = format!("{}/fhir", serve(ehr.router()).await);
-        Self { withings, ehr, withings_url, fhir_url, strategy: "update", batch_size: 100, records: &USUAL }
+        let (strategy, batch_size, records, others) = ("update", 100, &USUAL, None);
+        Self { withings, ehr, withings_url, fhir_url, strategy, batch_size, records, clock, others }
+    }
+
+    /// Starts the other providers as well.
+    pub async fn and_others(mut self) -> Self {
+        self.others = Some(Others::start(self.clock.clone()).await);
+        self
+    }
+
+    /// The other providers, where they were started.
+    ///
+    /// # Panics
+    /// Where they were not.
+    pub fn others(&self) -> &Others {
+        self.others.as_ref().expect("the other providers were started")
+    }
+
+    /// The variables that the configuration names, beside Withings' own.
+    pub fn environment(&self) -> BTreeMap<String, String> {
+        self.others.as_ref().map(Others::environment).unwrap_or_default()
     }
 
     /// Writes with another strategy, or other batches.
@@ -81,11 +105,12 @@ impl Outside {
     /// The file for `ohx apply`. It names no records where they are those that are read anyway.
     pub fn configuration(&self) -> String {
         let Self { withings_url, fhir_url, strategy, batch_size, records, .. } = self;
+        let others = self.others.as_ref().map(Others::configuration).unwrap_or_default();
         let records = if *records == USUAL { String::new() } else { format!("    records: {records:?}\n") };
         format!(
             "providers:\n  - name: withings\n    type: withings\n    client_id: ohx-test\n    client_secret: {{ env: WITHINGS_SECRET }}\n    \
              requests_per_minute: 100000\n    base_urls: {{ api: \"{withings_url}\", consent: \"{withings_url}\" }}\n{records}  \
-             - name: beurer\n    type: beurer\n    client_id: none\n\
+             - name: beurer\n    type: beurer\n    client_id: none\n{others}\
              ehrs:\n  - name: clinic\n    base_url: {fhir_url}\n    strategy: {strategy}\n    batch_size: {batch_size}\n"
         )
     }
@@ -103,12 +128,16 @@ impl Outside {
         if let Some((_, redirect)) = url.query_pairs().find(|(name, _)| name == "redirect_uri") {
             // What an operator does once in the provider's dashboard.
             self.withings.register_redirect(&redirect);
+            if let Some(others) = &self.others {
+                others.register_redirect(authorize, &redirect);
+            }
         }
         let page = http().get(authorize).send().await.expect("the provider answers");
         assert_eq!(page.status(), 200, "the consent page");
         let form: Vec<(String, String)> =
             url.query_pairs().into_owned().chain([("user".to_owned(), person.to_owned())]).collect();
-        let url = format!("{}/oauth2_user/authorize2", self.withings_url);
+        let mut url = url;
+        url.set_query(None);
         let response = http().post(url).form(&form).send().await.expect("the provider answers");
         assert!(response.status().is_redirection(), "{}", response.status());
         response.headers()["location"].to_str().expect("text").to_owned()
@@ -116,8 +145,8 @@ impl Outside {
 
     /// Both sides, held against each other, by record and kind.
     pub async fn rows(&self, person: u64, patient: &str) -> BTreeMap<RecordAndKind, Row> {
-        let rows =
-            compare::compare(&self.withings, person, self.records, &http(), &self.fhir_url, patient).await;
+        let readings = self.withings.readings(person, self.records).expect("a person");
+        let rows = compare::compare("withings", &readings, &http(), &self.fhir_url, patient).await;
         rows.expect("both answer")
     }
 

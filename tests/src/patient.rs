@@ -13,7 +13,19 @@ pub async fn connect(
     person: &str,
     days: u32,
 ) -> String {
-    let (id, address) = create_link(deployment, patient, days).await;
+    connect_to(deployment, outside, "withings", patient, person, days).await
+}
+
+/// The same at another provider.
+pub async fn connect_to(
+    deployment: &Deployment,
+    outside: &Outside,
+    provider: &str,
+    patient: &str,
+    person: &str,
+    days: u32,
+) -> String {
+    let (id, address) = create_link_to(deployment, provider, patient, days).await;
     let (status, page) = consent(outside, &address, person).await;
     assert_eq!(status, 200, "{page}");
     assert!(page.contains("Connected"), "{page}");
@@ -22,7 +34,17 @@ pub async fn connect(
 
 /// Creates a link; gives its id and the address for the patient.
 pub async fn create_link(deployment: &Deployment, patient: &str, days: u32) -> (String, String) {
-    let new = json!({"provider": "withings", "ehr": "clinic", "patient": patient, "backfill_days": days});
+    create_link_to(deployment, "withings", patient, days).await
+}
+
+/// The same at another provider.
+pub async fn create_link_to(
+    deployment: &Deployment,
+    provider: &str,
+    patient: &str,
+    days: u32,
+) -> (String, String) {
+    let new = json!({"provider": provider, "ehr": "clinic", "patient": patient, "backfill_days": days});
     let (status, created) = deployment.post("/api/base/provider-links/", &new).await;
     assert_eq!(status, 201, "{created}");
     let text = |name: &str| created[name].as_str().expect("a text").to_owned();

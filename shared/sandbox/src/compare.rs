@@ -10,14 +10,11 @@ use std::collections::{BTreeMap, HashMap};
 use serde::Deserialize;
 
 use self::observation::Observation;
-use crate::withings::{Reading, Simulator, SimulatorError};
+use crate::Reading;
 
 /// Why the two could not be compared.
 #[derive(Debug, thiserror::Error)]
 pub enum CompareError {
-    /// The provider's side.
-    #[error(transparent)]
-    Simulator(#[from] SimulatorError),
     /// The EHR's side.
     #[error("the EHR did not answer a search for Observations: {0}")]
     Ehr(String),
@@ -70,22 +67,62 @@ impl std::iter::Sum for Row {
 /// A record, such as `getmeas`, and a kind of its readings.
 pub type RecordAndKind = (String, String);
 
-/// Compares one person's readings of the records that are read, such as [`crate::withings::USUAL`], with one patient's
-/// Observations, by record and kind.
+/// Compares what a provider says that one person has with one patient's Observations from that provider's app, by record
+/// and kind. Observations from other apps are not looked at; those from nobody count as strange.
 ///
 /// # Errors
 /// [`CompareError`].
 pub async fn compare(
-    simulator: &Simulator,
-    person: u64,
-    records: &[&str],
+    provider: &str,
+    readings: &[Reading],
     http: &reqwest::Client,
     fhir_base: &str,
     patient: &str,
 ) -> Result<BTreeMap<RecordAndKind, Row>, CompareError> {
-    let readings = simulator.readings(person, records)?;
-    let observations = observations(http, fhir_base, patient).await?;
-    Ok(held_against(&readings, &observations))
+    let mut observations = observations(http, fhir_base, patient).await?;
+    observations.retain(|o| o.provider().is_none_or(|from| from == provider));
+    Ok(held_against(readings, &observations))
+}
+
+/// The same for readings whose source knows no ids: what is the same code at the same time is the same reading.
+///
+/// # Errors
+/// [`CompareError`].
+pub async fn compare_by_time(
+    provider: &str,
+    readings: &[Reading],
+    http: &reqwest::Client,
+    fhir_base: &str,
+    patient: &str,
+) -> Result<BTreeMap<RecordAndKind, Row>, CompareError> {
+    let mut observations = observations(http, fhir_base, patient).await?;
+    observations.retain(|o| o.provider() == Some(provider));
+    let mut named = Vec::new();
+    for reading in readings {
+        // The identity that the Observation of that time has; else none that any has.
+        let same = observations.iter().find(|o| o.is_of(reading.code, &reading.when));
+        let identity = same.and_then(|o| o.reading()).and_then(|(_, identity, _)| identity.split_once('.'));
+        named.push(Reading { id: identity.map(|(id, _)| id.to_owned()).unwrap_or_default(), ..reading.clone() });
+    }
+    Ok(held_against(&named, &observations))
+}
+
+/// How many Observations of a code a patient has, by the way that they came to the provider: the code of the tag whose
+/// system ends in `/origin`, or nothing.
+///
+/// # Errors
+/// [`CompareError`].
+pub async fn origins(
+    http: &reqwest::Client,
+    fhir_base: &str,
+    patient: &str,
+    code: &str,
+) -> Result<BTreeMap<Option<String>, usize>, CompareError> {
+    let mut counts = BTreeMap::new();
+    for observation in observations(http, fhir_base, patient).await?.iter().filter(|o| o.has(code)) {
+        *counts.entry(observation.origin().map(str::to_owned)).or_insert(0) += 1;
+    }
+    Ok(counts)
 }
 
 fn held_against(readings: &[Reading], observations: &[Observation]) -> BTreeMap<RecordAndKind, Row> {
@@ -192,7 +229,7 @@ async fn observations(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::withings::OWN;
+    use crate::OWN;
 
     fn reading(kind: &'static str, said: &str) -> Reading {
         Reading {

@@ -11,7 +11,9 @@ pub mod fhir;
 pub mod fitbit_legacy;
 pub mod google_health;
 pub mod omron;
+mod reading;
 mod serve;
 pub mod withings;
 
+pub use reading::{Kind, OWN, Reading};
 pub use serve::serve;

@@ -246,7 +246,8 @@ impl Show {
         for (person, name, _) in PEOPLE {
             let patient = patient_reference(person);
             let World { withings, fhir_url, .. } = &self.world;
-            let rows = compare::compare(withings, person, &USUAL, &self.http, fhir_url, &patient).await?;
+            let readings = withings.readings(person, &USUAL)?;
+            let rows = compare::compare("withings", &readings, &self.http, fhir_url, &patient).await?;
             all.push((name, rows));
         }
         Ok(all)

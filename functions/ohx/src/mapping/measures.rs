@@ -33,11 +33,13 @@ pub(super) fn run(out: &mut Out) -> anyhow::Result<ExitCode> {
         writeln!(out, "| record | reading | code | unit |\n|---|---|---|---|")?;
         for record in kind.records {
             let document = BUILT_IN.iter().find(|(p, r, _)| (*p, *r) == (kind.name, *record));
-            let shown = if usual.contains(record) { format!("`{record}`") } else { format!("`{record}` (*off*)") };
+            let shown =
+                if usual.contains(record) { format!("`{record}`") } else { format!("`{record}` (*off*)") };
             match document {
                 None => writeln!(out, "| {shown} | not mapped | | |")?,
                 Some((_, _, text)) => {
-                    let measures = measures(text).map_err(|e| anyhow::anyhow!("{}/{record}: {e}", kind.name))?;
+                    let measures =
+                        measures(text).map_err(|e| anyhow::anyhow!("{}/{record}: {e}", kind.name))?;
                     for (n, measure) in measures.iter().enumerate() {
                         row(out, if n == 0 { &shown } else { "" }, measure)?;
                     }

@@ -92,7 +92,7 @@ impl Caller<'_> {
 /// The API was not heard. Where that has been so for a day, it is gone.
 pub(super) fn unheard(memory: &Memory, api: &Url, now: Instant, error: ProviderError) -> ProviderError {
     let (call, status) = match &error {
-        ProviderError::Transport { call, kind: "connect", .. } => (call.clone(), "no connection".to_owned()),
+        ProviderError::Transport { call, .. } => (call.clone(), "no answer".to_owned()),
         ProviderError::Refused { call, status, .. } => (call.clone(), status.clone()),
         _ => return error,
     };

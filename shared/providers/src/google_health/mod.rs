@@ -17,6 +17,7 @@ mod oauth;
 mod records;
 mod settings;
 mod status;
+mod steps;
 mod subscribe;
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@ use ohx_domain::Instant;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::withings::{OWN, Reading};
+use crate::{OWN, Reading};
 
 const UCUM: &str = "http://unitsofmeasure.org";
 
@@ -13,6 +13,8 @@ const UCUM: &str = "http://unitsofmeasure.org";
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Observation {
+    #[serde(default)]
+    meta: Meta,
     #[serde(default)]
     identifier: Vec<Identifier>,
     #[serde(default)]
@@ -26,6 +28,20 @@ pub(super) struct Observation {
     value_sampled_data: Option<SampledData>,
     #[serde(default)]
     component: Vec<Component>,
+}
+
+#[derive(Default, Deserialize)]
+struct Meta {
+    #[serde(default)]
+    tag: Vec<Tag>,
+}
+
+#[derive(Deserialize)]
+struct Tag {
+    #[serde(default)]
+    system: String,
+    #[serde(default)]
+    code: String,
 }
 
 #[derive(Deserialize)]
@@ -141,6 +157,26 @@ impl Observation {
         let record = system.rsplit('/').next()?;
         let (_, identity) = value.split_once('.')?;
         Some((record, identity, identity.split('.').nth(1)?))
+    }
+
+    /// Whether it has this code.
+    pub(super) fn has(&self, code: &str) -> bool {
+        self.code.has(code)
+    }
+
+    /// Whether it has this code at this time.
+    pub(super) fn is_of(&self, code: &str, when: &str) -> bool {
+        self.has(code) && self.when().as_deref() == Some(when)
+    }
+
+    /// By which way it came to the provider, where it says so.
+    pub(super) fn origin(&self) -> Option<&str> {
+        self.meta.tag.iter().find(|t| t.system.ends_with("/origin")).map(|t| t.code.as_str())
+    }
+
+    /// The provider app that it came from; `None` where it has no identifier of ours.
+    pub(super) fn provider(&self) -> Option<&str> {
+        self.identifier.first()?.system.rsplit('/').nth(1)
     }
 
     /// Whether it says what the reading says, to the last digit, of the same time.

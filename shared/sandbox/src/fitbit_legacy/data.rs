@@ -11,13 +11,36 @@ use crate::withings::Figures;
 
 /// Records that everybody reads.
 pub const USUAL: [&str; 13] = [
-    "weight", "fat", "heart", "hrv", "spo2", "br", "sleep", "activities", "exercise", "temp-skin", "temp-core",
-    "cardioscore", "ecg",
+    "weight",
+    "fat",
+    "heart",
+    "hrv",
+    "spo2",
+    "br",
+    "sleep",
+    "activities",
+    "exercise",
+    "temp-skin",
+    "temp-core",
+    "cardioscore",
+    "ecg",
 ];
 /// Those, and the one with a value a minute.
 pub const ALL: [&str; 14] = [
-    "weight", "fat", "heart", "heart-intraday", "hrv", "spo2", "br", "sleep", "activities", "exercise",
-    "temp-skin", "temp-core", "cardioscore", "ecg",
+    "weight",
+    "fat",
+    "heart",
+    "heart-intraday",
+    "hrv",
+    "spo2",
+    "br",
+    "sleep",
+    "activities",
+    "exercise",
+    "temp-skin",
+    "temp-core",
+    "cardioscore",
+    "ecg",
 ];
 
 /// An invented person with a Fitbit account.
@@ -121,8 +144,10 @@ impl Simulator {
             battery,
             last_sync: now,
         };
-        let devices =
-            vec![device("816713257", "TRACKER", "Charge 6", 84), device("816713258", "SCALE", "Aria Air", 100)];
+        let devices = vec![
+            device("816713257", "TRACKER", "Charge 6", 84),
+            device("816713258", "SCALE", "Aria Air", 100),
+        ];
         let id = person.id.clone();
         let account = Account { person, devices, records: BTreeMap::new(), hour: (0, 0) };
         self.state().persons.insert(id, account);

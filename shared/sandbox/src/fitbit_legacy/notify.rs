@@ -61,7 +61,8 @@ pub(super) fn subscriptions(
         let found = state.subscriptions.remove(id);
         return found.map(|_| Answer::Empty(204)).ok_or_else(Refusal::not_found);
     }
-    let subscriber = headers.get("X-Fitbit-Subscriber-Id").and_then(|value| value.to_str().ok()).unwrap_or("1");
+    let subscriber =
+        headers.get("X-Fitbit-Subscriber-Id").and_then(|value| value.to_str().ok()).unwrap_or("1");
     let status = match state.subscriptions.get(id) {
         Some(held) if held.person == caller.person && held.collection == known.0 => 200,
         Some(_) => return Err(Refusal::new(409, "conflict")),
@@ -85,7 +86,8 @@ impl Simulator {
         for (verify, expected) in
             [(code.to_owned(), StatusCode::NO_CONTENT), (format!("{code}-not"), StatusCode::NOT_FOUND)]
         {
-            let request = self.0.http.get(url).query(&[("verify", verify)]).timeout(self.0.config.notify_timeout);
+            let request =
+                self.0.http.get(url).query(&[("verify", verify)]).timeout(self.0.config.notify_timeout);
             match request.send().await {
                 Ok(reply) if reply.status() == expected => {}
                 _ => return Err(SimulatorError::NotVerified),
@@ -105,7 +107,8 @@ impl Simulator {
     pub(super) fn notify_of(&self, person: &str, record: &str, dates: &[Date]) {
         let Some(collection) = collection_of(record) else { return };
         let dates: BTreeSet<&Date> = dates.iter().collect();
-        let told = dates.into_iter().map(|date| json!({ "collectionType": collection, "date": date.to_string() }));
+        let told =
+            dates.into_iter().map(|date| json!({ "collectionType": collection, "date": date.to_string() }));
         self.tell(person, collection, told.collect());
     }
 

@@ -80,9 +80,9 @@ pub(super) async fn token(
         return ended;
     }
     let by_code = form.get("grant_type").map(String::as_str) == Some("authorization_code");
-    let given = sim.check_client(&headers).and_then(|()| {
-        if by_code { sim.by_code(&form) } else { sim.by_refresh_token(&form) }
-    });
+    let given = sim
+        .check_client(&headers)
+        .and_then(|()| if by_code { sim.by_code(&form) } else { sim.by_refresh_token(&form) });
     match given {
         Ok(_) if !by_code && take(&mut sim.state().faults.drop_refresh) => drop_reply(),
         Ok(answer) => answer,
@@ -126,7 +126,8 @@ impl Simulator {
         let config = &self.0.config;
         let expected = BASE64.encode(format!("{}:{}", config.client_id, config.client_secret).as_bytes());
         let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let same = given.and_then(|value| value.strip_prefix("Basic ")).is_some_and(|basic| basic == expected);
+        let same =
+            given.and_then(|value| value.strip_prefix("Basic ")).is_some_and(|basic| basic == expected);
         if same { Ok(()) } else { Err(Refusal::new(401, "invalid_client")) }
     }
 

@@ -205,8 +205,7 @@ fn page(
     let found: Vec<&Entry> = account.entries(record).filter(|entry| entry.at.date() >= date).collect();
     let end = (offset + limit.min(most)).min(found.len());
     let page = found.get(offset..end).unwrap_or_default();
-    let mut entries: Vec<String> =
-        page.iter().map(|entry| written(record, entry, &account.zone())).collect();
+    let mut entries: Vec<String> = page.iter().map(|entry| written(record, entry, &account.zone())).collect();
     if !entries.is_empty() && take(&mut faults.unreadable) {
         entries.push("7".to_owned());
     }
@@ -238,8 +237,11 @@ fn written(record: &str, entry: &Entry, zone: &TimeZone) -> String {
     let id = ("logId", entry.id.to_string());
     match record {
         "weight" | "fat" => {
-            let mut members: Vec<(&str, String)> =
-                entry.figures.iter().map(|(name, figure)| (name.as_str(), figure.as_str().to_owned())).collect();
+            let mut members: Vec<(&str, String)> = entry
+                .figures
+                .iter()
+                .map(|(name, figure)| (name.as_str(), figure.as_str().to_owned()))
+                .collect();
             members.extend([id, ("date", text(entry.at.date())), ("time", text(entry.at.time()))]);
             object(&members)
         }
@@ -254,15 +256,22 @@ fn written(record: &str, entry: &Entry, zone: &TimeZone) -> String {
         ]),
         "sleep" => sleep(entry),
         "exercise" => {
-            let mut members: Vec<(&str, String)> =
-                entry.figures.iter().map(|(name, figure)| (name.as_str(), figure.as_str().to_owned())).collect();
-            let began = entry.at.to_zoned(zone.clone()).map(|at| at.strftime("%Y-%m-%dT%H:%M:%S.000%:z").to_string());
+            let mut members: Vec<(&str, String)> = entry
+                .figures
+                .iter()
+                .map(|(name, figure)| (name.as_str(), figure.as_str().to_owned()))
+                .collect();
+            let began =
+                entry.at.to_zoned(zone.clone()).map(|at| at.strftime("%Y-%m-%dT%H:%M:%S.000%:z").to_string());
             members.extend([id, ("startTime", text(began.unwrap_or_default()))]);
             object(&members)
         }
         "ecg" => {
-            let mut members: Vec<(&str, String)> =
-                entry.figures.iter().map(|(name, figure)| (name.as_str(), figure.as_str().to_owned())).collect();
+            let mut members: Vec<(&str, String)> = entry
+                .figures
+                .iter()
+                .map(|(name, figure)| (name.as_str(), figure.as_str().to_owned()))
+                .collect();
             let samples: Vec<String> = entry.samples.iter().map(i64::to_string).collect();
             members.extend([
                 ("startTime", local(entry.at)),
@@ -297,17 +306,15 @@ fn sleep(entry: &Entry) -> String {
     }
     let summary: Vec<(&str, String)> =
         summary.iter().map(|(level, members)| (*level, object(members))).collect();
-    let first = object(&[
-        ("dateTime", local(entry.at)),
-        ("level", text("light")),
-        ("seconds", "1200".to_owned()),
-    ]);
+    let first =
+        object(&[("dateTime", local(entry.at)), ("level", text("light")), ("seconds", "1200".to_owned())]);
     let short = object(&[
         ("dateTime", local(entry.at.checked_add(50.minutes()).unwrap_or(entry.at))),
         ("level", text("wake")),
         ("seconds", "60".to_owned()),
     ]);
-    let levels = [("data", format!("[{first}]")), ("shortData", format!("[{short}]")), ("summary", object(&summary))];
+    let levels =
+        [("data", format!("[{first}]")), ("shortData", format!("[{short}]")), ("summary", object(&summary))];
     members.push(("levels", object(&levels)));
     object(&members)
 }

@@ -37,32 +37,38 @@ impl Routine {
         let rng = &mut self.rng;
         let steps = rng.random_range(900..15_000);
         let active = rng.random_range(120..1_400);
-        let totals = entry(day, [
-            ("steps", Figure::whole(steps)),
-            ("distance", Figure::decimal(steps * rng.random_range(64..82), 5)),
-            ("floors", Figure::whole(rng.random_range(0..22))),
-            ("activityCalories", Figure::whole(active)),
-            ("calories", Figure::whole(active + rng.random_range(1_400..2_100))),
-        ]);
-        let resting = entry(day, [
-            ("customHeartRateZones", serde_json::from_str("[]").unwrap_or_else(|_| Figure::null())),
-            ("restingHeartRate", Figure::whole(rng.random_range(50..70))),
-        ]);
+        let totals = entry(
+            day,
+            [
+                ("steps", Figure::whole(steps)),
+                ("distance", Figure::decimal(steps * rng.random_range(64..82), 5)),
+                ("floors", Figure::whole(rng.random_range(0..22))),
+                ("activityCalories", Figure::whole(active)),
+                ("calories", Figure::whole(active + rng.random_range(1_400..2_100))),
+            ],
+        );
+        let resting = entry(
+            day,
+            [
+                ("customHeartRateZones", serde_json::from_str("[]").unwrap_or_else(|_| Figure::null())),
+                ("restingHeartRate", Figure::whole(rng.random_range(50..70))),
+            ],
+        );
         self.add("activities", totals);
         if index % 7 != 3 {
             self.add("heart", resting);
         }
-        if index % 2 == 0 {
+        if index.is_multiple_of(2) {
             self.weighed(index, date);
         }
         if index % 10 != 9 {
             self.slept(index, day);
         }
-        if index % 3 == 0 {
+        if index.is_multiple_of(3) {
             self.worked_out(index, date);
         }
         if index % 5 == 2 {
-            let score = if index % 2 == 0 {
+            let score = if index.is_multiple_of(2) {
                 Figure::text(&self.rng.random_range(38..52).to_string())
             } else {
                 Figure::text("44-48")
@@ -83,12 +89,15 @@ impl Routine {
     fn weighed(&mut self, index: u32, date: Date) {
         let at = date.at(7, 10, i8::try_from(index % 60).unwrap_or(0), 0);
         let grams = self.rng.random_range(70_000..74_000);
-        let source = Figure::text(if index % 4 == 0 { "Aria" } else { "API" });
-        let weight = entry(at, [
-            ("weight", Figure::decimal(grams / 10, 2)),
-            ("bmi", Figure::decimal(grams / 32, 2)),
-            ("source", source.clone()),
-        ]);
+        let source = Figure::text(if index.is_multiple_of(4) { "Aria" } else { "API" });
+        let weight = entry(
+            at,
+            [
+                ("weight", Figure::decimal(grams / 10, 2)),
+                ("bmi", Figure::decimal(grams / 32, 2)),
+                ("source", source.clone()),
+            ],
+        );
         self.add("weight", weight);
         let fat = Figure::decimal(self.rng.random_range(170..240), 1);
         self.add("fat", entry(at, [("fat", fat), ("source", source)]));
@@ -106,23 +115,29 @@ impl Routine {
         let asleep = deep + light + rem;
         let whole = Figure::whole;
         let mut sleep = if index % 9 == 5 {
-            entry(began, [
-                ("type", Figure::text("classic")),
-                ("asleep.minutes", whole(asleep)),
-                ("restless.minutes", whole(20)),
-                ("awake.minutes", whole(wake)),
-                ("awake.count", whole(2)),
-            ])
+            entry(
+                began,
+                [
+                    ("type", Figure::text("classic")),
+                    ("asleep.minutes", whole(asleep)),
+                    ("restless.minutes", whole(20)),
+                    ("awake.minutes", whole(wake)),
+                    ("awake.count", whole(2)),
+                ],
+            )
         } else {
-            entry(began, [
-                ("type", Figure::text("stages")),
-                ("deep.minutes", whole(deep)),
-                ("light.minutes", whole(light)),
-                ("rem.minutes", whole(rem)),
-                ("rem.count", whole(4)),
-                ("wake.minutes", whole(wake)),
-                ("wake.count", whole(12)),
-            ])
+            entry(
+                began,
+                [
+                    ("type", Figure::text("stages")),
+                    ("deep.minutes", whole(deep)),
+                    ("light.minutes", whole(light)),
+                    ("rem.minutes", whole(rem)),
+                    ("rem.count", whole(4)),
+                    ("wake.minutes", whole(wake)),
+                    ("wake.count", whole(12)),
+                ],
+            )
         };
         sleep.until = Some(later(began, asleep + wake));
         sleep.figures.extend(
@@ -141,35 +156,51 @@ impl Routine {
         let (rmssd, rate) = (rng.random_range(200..700), rng.random_range(120..180));
         let (oxygen, skin) = (rng.random_range(940..985), rng.random_range(-9..9));
         self.add("sleep", sleep);
-        self.add("hrv", entry(day, [
-            ("dailyRmssd", Figure::decimal(rmssd, 1)),
-            ("deepRmssd", Figure::decimal(rmssd - 34, 1)),
-        ]));
+        self.add(
+            "hrv",
+            entry(
+                day,
+                [("dailyRmssd", Figure::decimal(rmssd, 1)), ("deepRmssd", Figure::decimal(rmssd - 34, 1))],
+            ),
+        );
         self.add("br", entry(day, [("breathingRate", Figure::decimal(rate, 1))]));
-        self.add("spo2", entry(day, [
-            ("avg", Figure::decimal(oxygen, 1)),
-            ("min", Figure::decimal(oxygen - 30, 1)),
-            ("max", Figure::decimal(oxygen + 10, 1)),
-        ]));
+        self.add(
+            "spo2",
+            entry(
+                day,
+                [
+                    ("avg", Figure::decimal(oxygen, 1)),
+                    ("min", Figure::decimal(oxygen - 30, 1)),
+                    ("max", Figure::decimal(oxygen + 10, 1)),
+                ],
+            ),
+        );
         self.add("temp-skin", entry(day, [("nightlyRelative", Figure::decimal(skin, 1))]));
     }
 
     fn worked_out(&mut self, index: u32, date: Date) {
         let names = ["Walk", "Run", "Bike", "Swim", "Quidditch"];
-        let name = usize::try_from(index / 3).ok().and_then(|n| names.get(n % names.len())).copied().unwrap_or("Walk");
+        let name = usize::try_from(index / 3)
+            .ok()
+            .and_then(|n| names.get(n % names.len()))
+            .copied()
+            .unwrap_or("Walk");
         let minutes = self.rng.random_range(20..80);
         let at = date.at(17, i8::try_from(index % 60).unwrap_or(0), 5, 0);
-        let mut done = entry(at, [
-            ("activityName", Figure::text(name)),
-            ("activityTypeId", Figure::whole(90_000 + i64::from(index))),
-            ("logType", Figure::text(if index % 12 == 6 { "manual" } else { "tracker" })),
-            ("duration", Figure::whole(minutes * 60_000)),
-            ("activeDuration", Figure::whole(minutes * 60_000 - 15_500)),
-            ("calories", Figure::whole(self.rng.random_range(60..900))),
-            ("steps", Figure::whole(self.rng.random_range(0..9_000))),
-            ("lastModified", Figure::text(&format!("{date}T23:31:15.000Z"))),
-        ]);
-        if index % 2 == 0 {
+        let mut done = entry(
+            at,
+            [
+                ("activityName", Figure::text(name)),
+                ("activityTypeId", Figure::whole(90_000 + i64::from(index))),
+                ("logType", Figure::text(if index % 12 == 6 { "manual" } else { "tracker" })),
+                ("duration", Figure::whole(minutes * 60_000)),
+                ("activeDuration", Figure::whole(minutes * 60_000 - 15_500)),
+                ("calories", Figure::whole(self.rng.random_range(60..900))),
+                ("steps", Figure::whole(self.rng.random_range(0..9_000))),
+                ("lastModified", Figure::text(&format!("{date}T23:31:15.000Z"))),
+            ],
+        );
+        if index.is_multiple_of(2) {
             let metres = self.rng.random_range(900..9_000);
             done.figures.insert("distance".into(), Figure::decimal(metres * 10, 4));
             done.figures.insert("distanceUnit".into(), Figure::text("Kilometer"));
@@ -181,16 +212,19 @@ impl Routine {
     fn recorded(&mut self, index: u32, date: Date) {
         let at = date.at(9, i8::try_from(index % 60).unwrap_or(0), 0, 0);
         let class = if index % 16 == 9 { "Atrial Fibrillation" } else { "Normal Sinus Rhythm" };
-        let mut made = entry(at, [
-            ("averageHeartRate", Figure::whole(self.rng.random_range(54..96))),
-            ("resultClassification", Figure::text(class)),
-            ("samplingFrequencyHz", Figure::text("250")),
-            ("scalingFactor", Figure::whole(10_922)),
-            ("leadNumber", Figure::whole(1)),
-            ("featureVersion", Figure::text("2.3.0-2.20")),
-            ("deviceName", Figure::text("Sense")),
-            ("firmwareVersion", Figure::text("44.128.6.17")),
-        ]);
+        let mut made = entry(
+            at,
+            [
+                ("averageHeartRate", Figure::whole(self.rng.random_range(54..96))),
+                ("resultClassification", Figure::text(class)),
+                ("samplingFrequencyHz", Figure::text("250")),
+                ("scalingFactor", Figure::whole(10_922)),
+                ("leadNumber", Figure::whole(1)),
+                ("featureVersion", Figure::text("2.3.0-2.20")),
+                ("deviceName", Figure::text("Sense")),
+                ("firmwareVersion", Figure::text("44.128.6.17")),
+            ],
+        );
         made.samples = (0..7_500)
             .map(|n: i64| {
                 let peak = if n % 210 < 8 { 9_000 } else { 0 };
@@ -256,8 +290,7 @@ impl Simulator {
             account.zone().to_datetime(now)
         };
         let at = at.with().subsec_nanosecond(0).build().unwrap_or(at);
-        let weight =
-            entry(at, [("weight", Figure::decimal(grams, 3)), ("source", Figure::text("Aria"))]);
+        let weight = entry(at, [("weight", Figure::decimal(grams, 3)), ("source", Figure::text("Aria"))]);
         self.add(person, "weight", vec![weight]).map(|ids| ids.first().copied().unwrap_or_default())
     }
 }

@@ -12,7 +12,7 @@ use ohx_domain::{Instant, content_digest};
 
 use super::data::{ALL, Account, Entry};
 use super::{Simulator, SimulatorError};
-use crate::withings::{OWN, Reading};
+use crate::{OWN, Reading};
 
 /// How a number becomes one in FHIR.
 #[derive(Debug, Clone, Copy)]
@@ -47,22 +47,26 @@ fn kinds(record: &str) -> &'static [Kind] {
         ],
         "fat" => &[Kind("fat-ratio", "41982-0", &[(OWN, &["fat"], Same, "%")])],
         "heart" => &[Kind("resting-heart-rate", "40443-4", &[(OWN, &["restingHeartRate"], NonZero, "/min")])],
-        "hrv" => &[Kind("hrv-rmssd-day", "hrv-rmssd", &[
-            (OWN, &["dailyRmssd"], NonZero, "ms"),
-            ("hrv-rmssd-deep-sleep", &["deepRmssd"], NonZero, "ms"),
-        ])],
-        "spo2" => &[Kind("oxygen-saturation-day", "103209-3", &[
-            (OWN, &["avg"], NonZero, "%"),
-            ("oxygen-saturation-minimum", &["min"], NonZero, "%"),
-            ("oxygen-saturation-maximum", &["max"], NonZero, "%"),
-        ])],
+        "hrv" => &[Kind(
+            "hrv-rmssd-day",
+            "hrv-rmssd",
+            &[(OWN, &["dailyRmssd"], NonZero, "ms"), ("hrv-rmssd-deep-sleep", &["deepRmssd"], NonZero, "ms")],
+        )],
+        "spo2" => &[Kind(
+            "oxygen-saturation-day",
+            "103209-3",
+            &[
+                (OWN, &["avg"], NonZero, "%"),
+                ("oxygen-saturation-minimum", &["min"], NonZero, "%"),
+                ("oxygen-saturation-maximum", &["max"], NonZero, "%"),
+            ],
+        )],
         "br" => &[Kind("respiratory-rate-day", "103217-6", &[(OWN, &["breathingRate"], NonZero, "/min")])],
-        "temp-skin" => &[Kind("skin-temperature-deviation", "skin-temperature-deviation", &[(
-            OWN,
-            &["nightlyRelative"],
-            Same,
-            "K",
-        )])],
+        "temp-skin" => &[Kind(
+            "skin-temperature-deviation",
+            "skin-temperature-deviation",
+            &[(OWN, &["nightlyRelative"], Same, "K")],
+        )],
         "temp-core" => &[Kind("body-temperature", "8310-5", &[(OWN, &["value"], Same, "Cel")])],
         "cardioscore" => &[Kind("vo2max-day", "94122-9", &[(OWN, &["vo2Max"], Same, "mL/kg/min")])],
         "activities" => &[
@@ -72,35 +76,45 @@ fn kinds(record: &str) -> &'static [Kind] {
             Kind("active-energy-day", "41981-2", &[(OWN, &["activityCalories"], Same, "kcal")]),
             Kind("total-energy-day", "41979-6", &[(OWN, &["calories"], Same, "kcal")]),
         ],
-        "sleep" => &[Kind("sleep", "93832-4", &[
-            (OWN, &["minutesAsleep"], Hours, "h"),
-            ("93831-6", &["deep.minutes"], Hours, "h"),
-            ("93830-8", &["light.minutes"], Hours, "h"),
-            ("93829-0", &["rem.minutes"], Hours, "h"),
-            ("93828-2", &["wake.minutes", "awake.minutes", "minutesAwake"], Hours, "h"),
-            ("sleep-restless", &["restless.minutes"], Seconds, "s"),
-            ("sleep-in-bed", &["timeInBed"], Seconds, "s"),
-            ("sleep-latency", &["minutesToFallAsleep"], Seconds, "s"),
-            ("sleep-wakeup-latency", &["minutesAfterWakeup"], Seconds, "s"),
-            ("sleep-efficiency", &["efficiency"], Same, "%"),
-            ("sleep-wakeups", &["wake.count", "awake.count"], Same, "{events}"),
-            ("sleep-rem-episodes", &["rem.count"], Same, "{episodes}"),
-        ])],
-        "exercise" => &[Kind("workout", "73985-4", &[
-            ("55411-3", &["activeDuration", "duration"], Minutes, "min"),
-            ("41981-2", &["calories"], Same, "kcal"),
-            ("103208-5", &["distance"], Metres, "m"),
-            ("55423-8", &["steps"], Same, "{steps}"),
-            ("heart-rate-mean", &["averageHeartRate"], NonZero, "/min"),
-        ])],
+        "sleep" => &[Kind(
+            "sleep",
+            "93832-4",
+            &[
+                (OWN, &["minutesAsleep"], Hours, "h"),
+                ("93831-6", &["deep.minutes"], Hours, "h"),
+                ("93830-8", &["light.minutes"], Hours, "h"),
+                ("93829-0", &["rem.minutes"], Hours, "h"),
+                ("93828-2", &["wake.minutes", "awake.minutes", "minutesAwake"], Hours, "h"),
+                ("sleep-restless", &["restless.minutes"], Seconds, "s"),
+                ("sleep-in-bed", &["timeInBed"], Seconds, "s"),
+                ("sleep-latency", &["minutesToFallAsleep"], Seconds, "s"),
+                ("sleep-wakeup-latency", &["minutesAfterWakeup"], Seconds, "s"),
+                ("sleep-efficiency", &["efficiency"], Same, "%"),
+                ("sleep-wakeups", &["wake.count", "awake.count"], Same, "{events}"),
+                ("sleep-rem-episodes", &["rem.count"], Same, "{episodes}"),
+            ],
+        )],
+        "exercise" => &[Kind(
+            "workout",
+            "73985-4",
+            &[
+                ("55411-3", &["activeDuration", "duration"], Minutes, "min"),
+                ("41981-2", &["calories"], Same, "kcal"),
+                ("103208-5", &["distance"], Metres, "m"),
+                ("55423-8", &["steps"], Same, "{steps}"),
+                ("heart-rate-mean", &["averageHeartRate"], NonZero, "/min"),
+            ],
+        )],
         _ => &[],
     }
 }
 
 /// A quotient with so many digits behind the point, halves to the even one.
 fn divided(value: Exact, by: i128, digits: u32) -> Option<Exact> {
-    let (numerator, denominator) =
-        (value.mantissa().checked_mul(10_i128.checked_pow(digits)?)?, by.checked_mul(10_i128.pow(value.scale()))?);
+    let (numerator, denominator) = (
+        value.mantissa().checked_mul(10_i128.checked_pow(digits)?)?,
+        by.checked_mul(10_i128.pow(value.scale()))?,
+    );
     let (whole, rest) = (numerator.div_euclid(denominator), numerator.rem_euclid(denominator));
     let up = match (rest * 2).cmp(&denominator) {
         std::cmp::Ordering::Less => 0,
@@ -153,9 +167,7 @@ fn place(record: &str, entry: &Entry, zone: &TimeZone) -> (Instant, String, Stri
         }
         _ => {
             let (start, when) = day(entry.at.date(), zone);
-            let intraday = record == "heart-intraday";
-            let id = if intraday { start.as_second().to_string() } else { entry.at.date().to_string() };
-            (start, when, id)
+            (start, when, entry.at.date().to_string())
         }
     }
 }
@@ -196,7 +208,9 @@ fn special(record: &str, entry: &Entry, zone: &TimeZone) -> Vec<(&'static str, &
             let samples = entry.samples.iter().filter_map(|sample| divided(Exact::from(*sample), factor, 6));
             let samples: Vec<String> = samples.map(|sample| sample.to_string()).collect();
             let mut values = Values::from([("131329", format!("{} mV every 4 ms", samples.join(" ")))]);
-            values.extend(value(entry, &["averageHeartRate"], NonZero).map(|rate| ("8867-4", format!("{rate} /min"))));
+            values.extend(
+                value(entry, &["averageHeartRate"], NonZero).map(|rate| ("8867-4", format!("{rate} /min"))),
+            );
             let class = rhythm(&entry.text("resultClassification").unwrap_or_default()).to_owned();
             vec![
                 ("ecg", "11524-6", values),

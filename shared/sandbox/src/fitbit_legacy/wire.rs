@@ -57,7 +57,9 @@ pub(super) fn ended(how: Option<Retired>, for_data: bool) -> Option<Response> {
             (StatusCode::NOT_FOUND, Html("<html><body>404. That is an error.</body></html>")).into_response()
         }
         Retired::Gone => StatusCode::GONE.into_response(),
-        Retired::Moved => (StatusCode::FOUND, [(header::LOCATION, "https://support.example/")]).into_response(),
+        Retired::Moved => {
+            (StatusCode::FOUND, [(header::LOCATION, "https://support.example/")]).into_response()
+        }
         Retired::Silence => drop_reply(),
     })
 }
@@ -106,7 +108,9 @@ pub(super) async fn api(
                     sim.state().stats.over_quota += 1;
                     Err(Refusal::new(429, "system"))
                 }
-                None if method == Method::GET => read::read(&sim, &caller, path, uri.query().unwrap_or_default()),
+                None if method == Method::GET => {
+                    read::read(&sim, &caller, path, uri.query().unwrap_or_default())
+                }
                 None => notify::subscriptions(&sim, &caller, &method, path, &headers),
             };
             (result, limit)
@@ -166,6 +170,11 @@ impl Simulator {
             account.hour.1 += 1;
             used = account.hour.1;
         }
-        Limit { limit, remaining: limit.saturating_sub(used), reset: 3600 - now.rem_euclid(3600), over: used > limit }
+        Limit {
+            limit,
+            remaining: limit.saturating_sub(used),
+            reset: 3600 - now.rem_euclid(3600),
+            over: used > limit,
+        }
     }
 }

@@ -48,6 +48,9 @@ pub struct NewPoint {
     /// The product that measured it.
     #[serde(default)]
     pub device: Option<String>,
+    /// By which way it came, such as `HEALTH_CONNECT`, and the app that wrote it; none where it is Fitbit's own.
+    #[serde(default)]
+    pub relayed: Option<(String, String)>,
     /// Whether it is in the stream of all sources. A phone's steps beside a band's are not.
     #[serde(default = "yes")]
     pub merged: bool,
@@ -63,7 +66,13 @@ impl NewPoint {
     pub fn new(data_type: &str, start: i64, end: Option<i64>, value: String) -> Result<Self, SimulatorError> {
         let value = RawValue::from_string(value).map_err(|_| SimulatorError::BadPoint)?;
         let (data_type, device) = (data_type.to_owned(), Some(BAND.to_owned()));
-        Ok(Self { data_type, start, end, manual: false, device, merged: true, value })
+        Ok(Self { data_type, start, end, manual: false, device, relayed: None, merged: true, value })
+    }
+
+    /// A point that another app wrote, which names no device; `platform` is the way, such as `HEALTH_CONNECT`.
+    #[must_use]
+    pub fn relayed(self, platform: &str, app: &str) -> Self {
+        Self { device: None, relayed: Some((platform.to_owned(), app.to_owned())), ..self }
     }
 }
 

@@ -74,7 +74,12 @@ pub(super) fn written(account: &Account, known: &Type, point: &Point, reconciled
     }
     if !reconciled {
         let method = if content.manual { "MANUAL" } else { "PASSIVELY_MEASURED" };
-        let mut source = json!({ "recordingMethod": method, "platform": "FITBIT" });
+        let mut source = match &content.relayed {
+            None => json!({ "recordingMethod": method, "platform": "FITBIT" }),
+            Some((platform, app)) => {
+                json!({ "recordingMethod": "UNKNOWN", "platform": platform, "application": { "packageName": app } })
+            }
+        };
         if let (Some(source), Some(device)) = (source.as_object_mut(), &content.device) {
             source.insert("device".into(), json!({ "displayName": device, "manufacturer": "Fitbit" }));
         }

@@ -46,12 +46,13 @@ use rand::rngs::Xoshiro256PlusPlus;
 use serde::Serialize;
 use tokio::sync::watch;
 
+pub use crate::{Kind, OWN, Reading};
 pub use data::{Group, Measure, NewGroup, Person};
 pub use faults::Fault;
 pub use figures::{Figure, Figures};
 pub use life::{Day, Ecg, Night, Sample, Stage, Workout};
 pub use routine::Seeded;
-pub use truth::{ALL, Kind, OWN, Reading, USUAL};
+pub use truth::{ALL, USUAL};
 
 /// What the simulated cloud knows about its one client, and how fast its time runs.
 #[derive(Clone)]

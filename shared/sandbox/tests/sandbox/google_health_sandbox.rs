@@ -14,6 +14,7 @@ const REDIRECT: &str = "http://127.0.0.1:1/oauth/callback/fitbit";
 const TYPES: &str = "/v4/users/me/dataTypes";
 
 struct World {
+    http: reqwest::Client,
     clock: Arc<ManualClock>,
     sim: Simulator,
     base: String,
@@ -28,7 +29,7 @@ impl World {
         sim.add_person(Person { id: CARLA, name, timezone, legacy_id: None, linked: true }).unwrap();
         sim.seed_daily(CARLA, 20).unwrap();
         let base = serve(sim.router()).await;
-        Self { clock, sim, base }
+        Self { http: client(), clock, sim, base }
     }
 
     fn scopes() -> String {
@@ -52,7 +53,7 @@ impl World {
         let form = usual.map(|(name, value)| {
             (name, changes.iter().find(|(changed, _)| *changed == name).map_or(value, |(_, new)| *new))
         });
-        client().post(format!("{}/o/oauth2/v2/auth", self.base)).form(&form).send().await.unwrap()
+        self.http.post(format!("{}/o/oauth2/v2/auth", self.base)).form(&form).send().await.unwrap()
     }
 
     async fn tokens(&self, changes: &[(&str, &str)]) -> Value {
@@ -66,7 +67,7 @@ impl World {
             ("code", &code),
             ("redirect_uri", REDIRECT),
         ];
-        client().post(format!("{}/token", self.base)).form(&form).send().await.unwrap().json().await.unwrap()
+        self.http.post(format!("{}/token", self.base)).form(&form).send().await.unwrap().json().await.unwrap()
     }
 
     async fn token(&self) -> String {
@@ -74,14 +75,14 @@ impl World {
     }
 
     async fn get(&self, token: &str, path: &str, query: &[(&str, &str)]) -> (u16, Value) {
-        let request = client().get(format!("{}{path}", self.base)).bearer_auth(token).query(query);
+        let request = self.http.get(format!("{}{path}", self.base)).bearer_auth(token).query(query);
         let reply = request.send().await.unwrap();
         (reply.status().as_u16(), reply.json().await.unwrap())
     }
 
     async fn roll_up(&self, token: &str, name: &str, body: Value) -> (u16, Value) {
         let url = format!("{}{TYPES}/{name}/dataPoints:dailyRollUp", self.base);
-        let reply = client().post(url).bearer_auth(token).json(&body).send().await.unwrap();
+        let reply = self.http.post(url).bearer_auth(token).json(&body).send().await.unwrap();
         (reply.status().as_u16(), reply.json().await.unwrap())
     }
 }

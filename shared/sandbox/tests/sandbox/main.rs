@@ -3,7 +3,9 @@
 
 mod fhir_bundle;
 mod fhir_rest;
+mod fitbit_legacy_adapter;
 mod google_health_adapter;
+mod google_health_notify;
 mod google_health_sandbox;
 mod omron_adapter;
 mod omron_readings;
