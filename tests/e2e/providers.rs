@@ -52,19 +52,7 @@ impl World<'_> {
     }
 
     fn omron(&self) -> Vec<Reading> {
-        let all = self.0.others().omron.readings(OMRON, &omron::USUAL).unwrap();
-        let reading = |r: omron::Reading| Reading {
-            record: r.record,
-            id: r.id,
-            kind: r.kind,
-            position: None,
-            code: r.code,
-            date: r.date,
-            when: r.when,
-            preliminary: false,
-            values: r.values,
-        };
-        all.into_iter().map(reading).collect()
+        self.0.others().omron.readings(OMRON, &omron::USUAL).unwrap()
     }
 
     fn legacy(&self) -> Vec<Reading> {

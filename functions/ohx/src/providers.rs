@@ -1,5 +1,6 @@
 //! `ohx providers`.
 
+use std::io::{self, Write as _};
 use std::time::Duration;
 
 use clap::Args;
@@ -29,28 +30,39 @@ impl Providers {
             let known: Vec<&str> = ohx_providers::KINDS.iter().map(|kind| kind.name).collect();
             anyhow::bail!("no type of provider is called {wanted:?}; there are {}", known.join(", "));
         }
-        if self.json {
-            println!("{}", serde_json::to_string_pretty(&listed)?);
-            return Ok(());
+        let text = match self.json {
+            true => serde_json::to_string_pretty(&listed)? + "\n",
+            false => listed.iter().map(shown).collect(),
+        };
+        match io::stdout().write_all(text.as_bytes()) {
+            // A reader that has seen enough closes the pipe.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            written => Ok(written?),
         }
-        listed.iter().for_each(show);
-        Ok(())
     }
 }
 
-fn show(listed: &Listed) {
-    println!("{}  {}", listed.kind, listed.title);
-    let way = if listed.consent { "the patient consents in the browser" } else { "imported or pushed" };
-    let push = if listed.push { "notifies of news" } else { "is polled" };
-    println!("  {way}; {push}; {} requests a minute unless configured", listed.requests_per_minute);
+fn shown(listed: &Listed) -> String {
+    let mut text = format!("{}  {}\n", listed.kind, listed.title);
+    let mut line = |line: String| text.push_str(&(line + "\n"));
+    line(match (listed.consent, listed.push) {
+        (false, _) => "  nobody is asked: files are imported, and gateways push".to_owned(),
+        (true, push) => format!(
+            "  the patient consents in the browser; {}; {} requests a minute unless configured",
+            if push { "notifies of news" } else { "is polled" },
+            listed.requests_per_minute
+        ),
+    });
     for record in &listed.records {
         let off = if record.by_default { "" } else { "  (only where records: names it)" };
-        println!("  - {:<36} {}{off}", record.record.as_str(), record.scope);
+        let scope = record.scope.rsplit('/').next().unwrap_or_default();
+        line(format!("  - {:<36} {scope}{off}", record.record.as_str()).trim_end().to_owned());
     }
     for (what, named) in [("secret", &listed.secrets), ("option", &listed.options)] {
         for one in named {
-            println!("  {what} {}: {}", one.name, one.about);
+            line(format!("  {what} {}: {}", one.name, one.about));
         }
     }
-    println!();
+    line(String::new());
+    text
 }

@@ -41,8 +41,8 @@ pub use diff::{
     Change, Changed, Comparison, Difference, LeftOut, ReadingDifference, Side, compare, difference,
 };
 pub use error::{DocumentError, ExampleError, MapError};
-pub use measures::{Measure, measures};
 pub use mapped::{Context, DeviceFacts, JsonText, Mapped, MappedObservation};
+pub use measures::{Measure, measures};
 pub use plan::Mapping;
 pub use schema::document_schema;
 

@@ -102,7 +102,10 @@ pub async fn compare_by_time(
         // The identity that the Observation of that time has; else none that any has.
         let same = observations.iter().find(|o| o.is_of(reading.code, &reading.when));
         let identity = same.and_then(|o| o.reading()).and_then(|(_, identity, _)| identity.split_once('.'));
-        named.push(Reading { id: identity.map(|(id, _)| id.to_owned()).unwrap_or_default(), ..reading.clone() });
+        named.push(Reading {
+            id: identity.map(|(id, _)| id.to_owned()).unwrap_or_default(),
+            ..reading.clone()
+        });
     }
     Ok(held_against(&named, &observations))
 }

@@ -1,45 +1,65 @@
-//! A patient with a browser: the real addresses, the real redirects.
+//! A patient with a browser, and a clinic that calls the API: the real addresses, the real redirects.
 
 use anyhow::{Context as _, ensure};
 use reqwest::header;
 use serde_json::{Value, json};
 use url::Url;
 
-/// Creates a link through the API, follows its address to the provider, consents there as `person`, and comes back. Gives the
-/// link's id.
-pub(crate) async fn connect(
-    http: &reqwest::Client,
-    ohx: &str,
-    api_key: &str,
-    patient: &str,
-    person: u64,
-    days: u32,
-) -> anyhow::Result<String> {
-    let new = json!({"provider": "withings", "ehr": "clinic", "patient": patient, "backfill_days": days});
-    let created =
-        http.post(format!("{ohx}/api/base/provider-links/")).bearer_auth(api_key).json(&new).send().await?;
-    let created: Value = created.error_for_status().context("the API")?.json().await?;
-    let address = created["connect_url"].as_str().context("the API gave no connect_url")?;
-    let id = created["id"].as_str().context("the API gave no id")?.to_owned();
+/// The exchange, as its callers see it.
+pub(crate) struct Exchange<'a> {
+    pub(crate) http: &'a reqwest::Client,
+    pub(crate) url: &'a str,
+    pub(crate) api_key: &'a str,
+}
 
-    let sent = http.get(address).send().await.context("the connect address")?;
-    let set = sent.headers().get_all(header::SET_COOKIE).iter().filter_map(|v| v.to_str().ok());
-    let cookies: Vec<&str> = set.filter_map(|cookie| cookie.split(';').next()).collect();
-    let cookie = cookies.join("; ");
-    let consent: Url = text(&sent, &header::LOCATION)?.parse().context("the provider's address")?;
+/// A link that was created.
+pub(crate) struct Created {
+    pub(crate) id: String,
+    /// Where to send the patient; absent where no consent is needed.
+    address: Option<String>,
+}
 
-    let page = http.get(consent.clone()).send().await.context("the provider's page")?;
-    ensure!(page.status().is_success(), "the provider's page answered {}", page.status());
-    let form: Vec<_> =
-        consent.query_pairs().into_owned().chain([("user".to_owned(), person.to_string())]).collect();
-    let mut target = consent;
-    target.set_query(None);
-    let decided = http.post(target).form(&form).send().await.context("the consent")?;
-    let back = text(&decided, &header::LOCATION)?;
+impl Exchange<'_> {
+    /// Creates a link through the API.
+    pub(crate) async fn create(&self, provider: &str, patient: &str, days: u32) -> anyhow::Result<Created> {
+        let new = json!({"provider": provider, "ehr": "clinic", "patient": patient, "backfill_days": days});
+        let url = format!("{}/api/base/provider-links/", self.url);
+        let created = self.http.post(url).bearer_auth(self.api_key).json(&new).send().await?;
+        let created: Value = created.error_for_status().context("the API")?.json().await?;
+        let id = created["id"].as_str().context("the API gave no id")?.to_owned();
+        Ok(Created { id, address: created["connect_url"].as_str().map(str::to_owned) })
+    }
 
-    let end = http.get(back).header(header::COOKIE, cookie).send().await.context("the way back")?;
-    ensure!(end.status().is_success(), "the callback answered {}", end.status());
-    Ok(id)
+    /// Follows a link's address to the provider, consents there as `user`, and comes back.
+    pub(crate) async fn consent(&self, link: &Created, user: &str) -> anyhow::Result<()> {
+        let address = link.address.as_deref().context("the API gave no connect_url")?;
+        let sent = self.http.get(address).send().await.context("the connect address")?;
+        let set = sent.headers().get_all(header::SET_COOKIE).iter().filter_map(|v| v.to_str().ok());
+        let cookies: Vec<&str> = set.filter_map(|cookie| cookie.split(';').next()).collect();
+        let cookie = cookies.join("; ");
+        let consent: Url = text(&sent, &header::LOCATION)?.parse().context("the provider's address")?;
+
+        let page = self.http.get(consent.clone()).send().await.context("the provider's page")?;
+        ensure!(page.status().is_success(), "the provider's page answered {}", page.status());
+        let form: Vec<_> =
+            consent.query_pairs().into_owned().chain([("user".to_owned(), user.to_owned())]).collect();
+        let mut target = consent;
+        target.set_query(None);
+        let decided = self.http.post(target).form(&form).send().await.context("the consent")?;
+        let back = text(&decided, &header::LOCATION)?;
+
+        let end = self.http.get(back).header(header::COOKIE, cookie).send().await.context("the way back")?;
+        ensure!(end.status().is_success(), "the callback answered {}", end.status());
+        Ok(())
+    }
+
+    /// Sends in a file; gives how many rows were read.
+    pub(crate) async fn import(&self, link: &str, zone: &str, file: String) -> anyhow::Result<u64> {
+        let url = format!("{}/api/ingestors/imports/?link={link}&zone={zone}", self.url);
+        let answer = self.http.post(url).bearer_auth(self.api_key).body(file).send().await?;
+        let answer: Value = answer.error_for_status().context("the import")?.json().await?;
+        answer["report"]["counts"]["imported"].as_u64().context("the import gave no report")
+    }
 }
 
 fn text(response: &reqwest::Response, name: &header::HeaderName) -> anyhow::Result<String> {

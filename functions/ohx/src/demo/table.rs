@@ -4,33 +4,36 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use ohx_sandbox::compare::{RecordAndKind, Row};
-use ohx_sandbox::withings::USUAL;
 
 use super::Comparison;
 
 /// What stands to the left, words, and how many numbers follow.
-const WORDS: [&str; 3] = ["patient", "record", "kind"];
+const WORDS: [&str; 4] = ["patient", "provider", "record", "kind"];
 const NUMBERS: [&str; 5] = ["provider", "EHR", "duplicates", "missing", "altered"];
 
-/// Patient by record (and kind): readings at the provider, Observations in the EHR, and what does not agree.
+/// Patient by provider and record (and kind): readings at the provider, Observations in the EHR, and what does not agree.
 pub(crate) fn table(comparison: &Comparison, all_kinds: bool) -> String {
     let words = if all_kinds { WORDS.len() } else { WORDS.len() - 1 };
     let header = WORDS.iter().take(words).chain(&NUMBERS).map(ToString::to_string).collect();
     let mut lines: Vec<Vec<String>> = vec![header];
-    for (patient, rows) in comparison {
-        let mut before = ("", String::new());
-        for ((_, record, kind), row) in grouped(rows, all_kinds) {
+    let mut shown = "";
+    for (patient, account, rows) in comparison {
+        let mut before = String::new();
+        for ((_, record, kind), row) in grouped(rows, account.records(), all_kinds) {
             let mut line = vec![String::new(); words];
-            if before.0 != *patient {
+            if shown != *patient {
                 line[0] = (*patient).to_owned();
             }
-            if (before.0, &before.1) != (*patient, &record) {
-                line[1].clone_from(&record);
+            if before.is_empty() {
+                line[1] = account.provider().to_owned();
+            }
+            if before != record {
+                line[2].clone_from(&record);
             }
             if all_kinds {
-                line[2] = kind;
+                line[3] = kind;
             }
-            before = (patient, record);
+            (shown, before) = (patient, record);
             let numbers = [row.provider, row.ehr, row.duplicates, row.missing, row.altered + row.strange];
             line.extend(numbers.map(|n| n.to_string()));
             lines.push(line);
@@ -40,10 +43,14 @@ pub(crate) fn table(comparison: &Comparison, all_kinds: bool) -> String {
 }
 
 /// Rows in the order of the records, added up where kinds are not told apart.
-fn grouped(rows: &BTreeMap<RecordAndKind, Row>, all_kinds: bool) -> BTreeMap<(usize, String, String), Row> {
+fn grouped(
+    rows: &BTreeMap<RecordAndKind, Row>,
+    order: &[&str],
+    all_kinds: bool,
+) -> BTreeMap<(usize, String, String), Row> {
     let mut grouped = BTreeMap::<_, Row>::new();
     for ((record, kind), row) in rows {
-        let at = USUAL.iter().position(|usual| usual == record).unwrap_or(USUAL.len());
+        let at = order.iter().position(|usual| usual == record).unwrap_or(order.len());
         let kind = if all_kinds { kind.clone() } else { String::new() };
         *grouped.entry((at, record.clone(), kind)).or_default() += *row;
     }

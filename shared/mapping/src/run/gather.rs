@@ -153,7 +153,9 @@ impl<'t> Run<'t> {
         let (Some(values), Some((start_text, end_text))) = (values, texts) else { return };
         // A day keeps its identity where the patient's zone changes, and with it the instants at which it begins and ends.
         let mut id = match (kind.gather, &bucket.zone) {
-            (Some((Span::Day, _)), Some(zone)) => zone.time_zone().to_datetime(bucket.start).date().to_string(),
+            (Some((Span::Day, _)), Some(zone)) => {
+                zone.time_zone().to_datetime(bucket.start).date().to_string()
+            }
             _ => bucket.start.as_second().to_string(),
         };
         if let Some(device) = &bucket.device {

@@ -15,7 +15,7 @@ use super::data::{Account, Point};
 use super::points::amount;
 use super::types::{Time, Type};
 use super::{Simulator, SimulatorError};
-use crate::withings::{OWN, Reading};
+use crate::{OWN, Reading};
 
 /// Records that everybody reads, and whose readings are told in full.
 pub const USUAL: [&str; 15] = [

@@ -10,7 +10,8 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{ALL, Fault, Manner, NewRow, Person, Reading, Row, Simulator, SimulatorError, Stats};
+use super::{ALL, Fault, Manner, NewRow, Person, Row, Simulator, SimulatorError, Stats};
+use crate::Reading;
 
 /// All of it, as JSON, under `/_sandbox/omron`.
 pub(super) fn routes() -> Router<Simulator> {

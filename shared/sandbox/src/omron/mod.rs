@@ -35,7 +35,7 @@ use tokio::sync::watch;
 
 pub use data::{NewRow, Person, Row, Type};
 pub use faults::Fault;
-pub use truth::{ALL, OWN, Reading, USUAL};
+pub use truth::{ALL, USUAL};
 
 /// What the simulated cloud knows about its one client, and how it behaves.
 #[derive(Clone)]

@@ -7,44 +7,15 @@ use std::collections::BTreeMap;
 
 use ohx_domain::Instant;
 use ohx_domain::decimal::{Exact, parse_json_number, scale10};
-use serde::Serialize;
 
 use super::data::{Account, Moment};
 use super::{Row, Simulator, SimulatorError, Type};
+use crate::{OWN, Reading};
 
 /// Records that everybody reads.
 pub const USUAL: [&str; 3] = ["bloodpressure", "weight", "activity"];
 /// Those, and the two of Europe.
 pub const ALL: [&str; 5] = ["bloodpressure", "weight", "activity", "temperature", "oxygen"];
-
-/// The name of a reading's own value among its [`Reading::values`].
-pub const OWN: &str = "value";
-
-/// A reading that a correct consumer delivers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Reading {
-    /// The record that it comes from.
-    pub record: &'static str,
-    /// The id that the row has; `<id>-<hour>` of an hour in a day.
-    pub id: String,
-    /// What it is, by the name that the mapping documents give it.
-    pub kind: &'static str,
-    /// What it is to others: a LOINC code, or the name in the deployment's own code system.
-    pub code: &'static str,
-    /// When it was measured or began, in Unix seconds.
-    pub date: i64,
-    /// The same as FHIR has it: an instant, or `start/end`, with the offset that the row names.
-    pub when: String,
-    /// What it says, by the codes of its components, or [`OWN`]: `72.10 kg`.
-    pub values: BTreeMap<&'static str, String>,
-}
-
-impl Reading {
-    /// What its identifier ends in: `<record id>.<kind>`.
-    pub fn identity(&self) -> String {
-        format!("{}.{}", self.id, self.kind)
-    }
-}
 
 const HOUR: i64 = 3600;
 const DAY: i64 = 24 * HOUR;
@@ -93,7 +64,8 @@ impl Common<'_> {
         };
         let record = self.row.content.of.name();
         let values = values.iter().cloned().collect();
-        self.found.push(Reading { record, id, kind, code, date: begun, when, values });
+        let (position, preliminary) = (None, false);
+        self.found.push(Reading { record, id, kind, position, code, date: begun, when, preliminary, values });
     }
 
     fn own(&mut self, kind: &'static str, code: &'static str, value: Option<Exact>, unit: &str) {

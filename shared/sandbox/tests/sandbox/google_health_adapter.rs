@@ -11,8 +11,8 @@ use ohx_domain::{
 use ohx_mapping::{Context, Mapping};
 use ohx_providers::google_health::GoogleHealth;
 use ohx_providers::{App, Grant, Page, PageToken, Part, Provider as _, ProviderError, RecordSpec, Remedy};
+use ohx_sandbox::Reading;
 use ohx_sandbox::google_health::{Config, Fault, NewPoint, Person, Simulator, USUAL};
-use ohx_sandbox::withings::Reading;
 use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::value::RawValue;

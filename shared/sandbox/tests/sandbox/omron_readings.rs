@@ -38,7 +38,7 @@ impl Cloud {
     /// The same as the cloud knows it.
     fn truth(&self, person: &str) -> BTreeSet<String> {
         let readings = self.sim.readings(person, &ALL).unwrap();
-        let line = |reading: &ohx_sandbox::omron::Reading| {
+        let line = |reading: &ohx_sandbox::Reading| {
             let said: Vec<_> = reading.values.iter().map(|(name, value)| format!("{name}={value}")).collect();
             let (record, identity) = (reading.record, reading.identity());
             format!("{record} {identity} {} {} {}", reading.code, reading.when, said.join(", "))
