@@ -317,6 +317,11 @@ fn schema_and_documents_are_those_of_the_repository() {
     assert_eq!(ohx(&["mapping", "schema"]).out, read("mapping.schema.json"));
     let table = ohx(&["mapping", "measures"]).out;
     assert!(table == read("../../docs/coverage.md"), "ohx mapping measures > docs/coverage.md");
+    assert!(!table.contains("not mapped"), "every record of every provider has a document");
+    for (kind, record, _) in ohx_mapping::BUILT_IN {
+        let known = ohx_providers::kind(kind).is_some_and(|kind| kind.records.contains(record));
+        assert!(known, "{kind}/{record} is the document of no record");
+    }
     assert_eq!(show("withings/sleep-get"), read("documents/withings/sleep-get.yaml"));
     let ran = ohx(&["mapping", "show", "withings/weight"]);
     assert_eq!(ran.code, Some(2));
@@ -375,7 +380,9 @@ fn map_says_which_records_there_are() {
     ran.says(&["no built-in mapping for the record \"weight\"; records are getmeas, getactivity"]);
     let ran = ohx(&["map", &file, "--provider", "acme", "--record", "getmeas"]);
     assert_eq!(ran.code, Some(1));
-    ran.says(&["no built-in mappings for the provider \"acme\"; there are for withings\n"]);
+    ran.says(&[
+        "no built-in mappings for the provider \"acme\"; there are for withings, beurer, fitbit, omron, ",
+    ]);
     let ran = ohx(&["map", &file, "--provider", "withings", "--record", "getmeas"]);
     assert_eq!(ran.code, Some(0));
     assert!(ran.out.contains("\"value\":72.10,"), "{}", ran.out);

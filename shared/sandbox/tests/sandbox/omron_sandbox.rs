@@ -92,7 +92,7 @@ async fn the_control_interface_does_what_the_program_does() {
     assert_eq!(
         truth,
         json!([{ "record": "bloodpressure", "id": id.to_string(), "kind": "blood-pressure", "code": "85354-9",
-            "date": 1_791_000_000, "when": "2026-10-03T09:30:00+05:30",
+            "date": 1_791_000_000, "when": "2026-10-03T09:30:00+05:30", "preliminary": false,
             "values": { "8462-4": "82.0 mm[Hg]", "8480-6": "128 mm[Hg]" } }])
     );
     assert_eq!(get("persons/eve/truth?records=weight").await, json!([]));
