@@ -95,12 +95,16 @@ impl World {
 
     /// Asks for the last days of a record and lets `fetch` do it; gives its answer and the row.
     async fn fetch(&self, record: &str) -> (StatusCode, Row) {
+        self.fetch_for(record, SyncReason::Manual).await
+    }
+
+    async fn fetch_for(&self, record: &str, reason: SyncReason) -> (StatusCode, Row) {
         let now = self.clock.now();
         let link = self.links.get(self.link).await.unwrap();
         let asking = Asking {
             record: record.parse().unwrap(),
             query: Query::Window(Interval { start: now - Duration::from_secs(9 * 86_400), end: now }),
-            reason: SyncReason::Manual,
+            reason,
             sync: SyncId::new(),
             source: "test",
             delay: Duration::ZERO,
@@ -222,4 +226,15 @@ async fn what_is_not_granted_ends_its_request_and_no_other() {
     world.withings.inject(Fault::RefuseAction { action: "getworkouts".into(), status: 522, calls: 1 });
     let (answer, row) = world.fetch("getworkouts").await;
     assert!(answer.is_server_error() && row.state == RequestState::Fetching, "{answer}");
+}
+
+/// What a process left behind that ended in the middle of an import: nobody can be asked, and the row says what to do.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_of_readings_that_were_brought_ends_without_a_call() {
+    let world = World::new().await;
+    let before = world.withings.stats();
+    let (answer, row) = world.fetch_for("getmeas", SyncReason::Import).await;
+    assert_eq!((answer, row.state), (StatusCode::NO_CONTENT, RequestState::Failed));
+    assert!(row.note.unwrap().contains("bring the same again"));
+    assert_eq!(world.withings.stats(), before, "the provider is not asked");
 }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use ohx_domain::{Interval, Intervals, LinkId, LinkState, PushState, Query, Request, SyncId, SyncReason};
+use ohx_domain::{
+    Interval, Intervals, Link, LinkId, LinkState, PushState, Query, Request, SyncId, SyncReason,
+};
 use ohx_link::{Asked, Asking, LinkError, Links, OpenLink};
 use ohx_providers::{RecordSpec, Subscriber, Subscriptions};
 use ohx_runtime::metrics::PLANNED;
@@ -48,12 +50,15 @@ pub(crate) async fn one(links: &Links, id: LinkId, reason: SyncReason) -> Result
         return Ok(planned);
     }
     let (app, provider) = links.app(&open.link.provider).await?;
+    let unfinished = open_requests(links, id).await?;
     if ohx_providers::kind(&app.config.kind).is_some_and(|kind| !kind.consent) {
-        // Its readings are brought: there is nobody to ask.
+        // Its readings are brought: there is nobody to ask. An import that was cut off ends when `fetch` sees its row.
+        for request in unfinished.iter().filter(|r| is_stale(links, r)) {
+            repeat(links, &open.link, request, &mut planned).await?;
+        }
         return Ok(planned);
     }
     let records = provider.records(&app.config, &open.link.scopes);
-    let unfinished = open_requests(links, id).await?;
     let sync = SyncId::new();
     for spec in &records {
         let mine: Vec<_> = unfinished.iter().filter(|r| r.record == spec.record).collect();
@@ -83,6 +88,24 @@ pub(crate) async fn one(links: &Links, id: LinkId, reason: SyncReason) -> Result
     };
     links.parts().store.set_push_state(id, &push).await?;
     Ok(planned)
+}
+
+/// Whether a request has not moved for so long that its event must be lost.
+fn is_stale(links: &Links, request: &Request) -> bool {
+    request.updated_at <= links.parts().clock.now() - STALE
+}
+
+/// Publishes the event of a request once more.
+async fn repeat(
+    links: &Links,
+    link: &Link,
+    request: &Request,
+    planned: &mut Planned,
+) -> Result<(), LinkError> {
+    links.announce(link, request, "nightly", Duration::ZERO).await?;
+    PLANNED.with_label_values(&["unfinished"]).inc();
+    planned.unfinished += 1;
+    Ok(())
 }
 
 async fn open_requests(links: &Links, link: LinkId) -> Result<Vec<Request>, LinkError> {
@@ -123,10 +146,8 @@ async fn record(
     let mut covered = coverage.published.clone();
     let mut asks_for_changes = false;
     for request in unfinished {
-        if request.updated_at <= now - STALE {
-            links.announce(link, request, "nightly", Duration::ZERO).await?;
-            PLANNED.with_label_values(&["unfinished"]).inc();
-            planned.unfinished += 1;
+        if is_stale(links, request) {
+            repeat(links, link, request, planned).await?;
         }
         match request.query {
             Query::Window(window) => covered.insert(window),
