@@ -11,6 +11,7 @@ pub mod fhir;
 pub mod fitbit_legacy;
 pub mod google_health;
 pub mod omron;
+mod page;
 mod reading;
 mod serve;
 pub mod withings;

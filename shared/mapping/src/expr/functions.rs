@@ -6,6 +6,7 @@ use ohx_domain::Instant;
 use ohx_domain::decimal::{Exact, scale10};
 
 use super::Expr;
+use super::arithmetic::{arithmetic, divide, scaled, sum, whole};
 use super::eval::list;
 use super::scope::{COSTLY, Failed, KEPT, KEPT_BYTES, Scope};
 use super::value::{Shape, Val, exact};
@@ -251,14 +252,6 @@ fn to_number<'t>(arg: impl Fn(usize) -> Val<'t>) -> Val<'t> {
     value
 }
 
-fn scaled(value: &Val<'_>, exponent: &Val<'_>) -> Option<Exact> {
-    let exponent = match exponent.short_whole() {
-        Some(exponent) => i32::try_from(exponent).ok(),
-        None => exponent.numeric().and_then(whole),
-    };
-    value.numeric().zip(exponent).and_then(|(v, e)| scale10(v, e))
-}
-
 fn contains<'t>(within: &Val<'t>, wanted: &Val<'t>, scope: &Scope<'t>) -> Result<Val<'t>, Failed> {
     if let Some(items) = within.items() {
         for item in items.iter() {
@@ -321,46 +314,6 @@ pub(crate) fn from_unix(value: &Val<'_>) -> Option<Instant> {
     Instant::from_microsecond(i64::try_from(micros.mantissa()).ok()?).ok()
 }
 
-/// A sum, difference or product of two numbers, or of texts that spell them. Null where one is none, or where the
-/// result has more digits than can be kept.
-fn arithmetic<'t>(
-    a: &Val<'t>,
-    b: &Val<'t>,
-    apply: fn(Exact, Exact) -> Option<Exact>,
-    digits: fn(u32, u32) -> u32,
-) -> Val<'t> {
-    let result = a.numeric().zip(b.numeric()).and_then(|(a, b)| {
-        let mut result = apply(a, b)?;
-        // A zero loses its digits in a sum. What does not fit 28 digits has been rounded, and cannot get them back.
-        let digits = digits(a.scale(), b.scale());
-        if result.scale() < digits {
-            result.rescale(digits);
-        }
-        (result.is_zero() || result.scale() == digits).then_some(result)
-    });
-    result.map_or(Val::Null, Val::Exact)
-}
-
-/// A quotient, rounded half to even to so many digits behind the point: what cannot be written exactly is rounded
-/// where the document says so, and nowhere else.
-fn divide(a: &Val<'_>, b: &Val<'_>, digits: &Val<'_>) -> Option<Exact> {
-    let digits = u32::try_from(whole(digits.numeric()?)?).ok().filter(|d| *d <= 12)?;
-    let mut quotient = a.numeric()?.checked_div(b.numeric()?)?.round_dp(digits);
-    quotient.rescale(digits);
-    Some(quotient)
-}
-
-fn sum<'t>(list: &Val<'t>, scope: &Scope<'t>) -> Result<Val<'t>, Failed> {
-    let items = list.items().ok_or(Failed)?;
-    scope.spend(2 * items.len())?;
-    let mut total = Val::Exact(Exact::ZERO);
-    for item in items.iter() {
-        scope.weigh(&item);
-        total = arithmetic(&total, &item, Exact::checked_add, u32::max);
-    }
-    Ok(total)
-}
-
 /// So many characters of a text, from one on; a negative start counts from the end.
 fn substring<'t>(
     text: &Val<'t>,
@@ -395,10 +348,4 @@ fn id_of(name: &Val<'_>) -> Option<String> {
     let name = name.text()?;
     let end = name.rsplit('/').next().filter(|end| !end.is_empty())?;
     Some(if is_id(end) { end.to_owned() } else { ohx_domain::content_digest(&[end.as_bytes()]) })
-}
-
-/// A whole number that fits.
-fn whole(value: Exact) -> Option<i32> {
-    let value = if value.scale() == 0 { value } else { value.normalize() };
-    if value.scale() == 0 { i32::try_from(value.mantissa()).ok() } else { None }
 }

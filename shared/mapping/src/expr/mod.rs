@@ -4,6 +4,7 @@
 //! share, and which is evaluated over borrowed JSON ([`Expr::eval`]). Everything that can be wrong with an
 //! expression is found when it is compiled.
 
+mod arithmetic;
 pub(crate) mod eval;
 pub(crate) mod functions;
 pub(crate) mod scope;

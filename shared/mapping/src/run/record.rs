@@ -15,12 +15,12 @@ use crate::expr::scope::{COSTLY, Failed};
 use crate::expr::value::{Items, Val};
 use crate::json::Node;
 use crate::mapped::DeviceFacts;
-use crate::plan::{From, Holds, ItemsPlan, Key, Timed, Use, When as WhenPlan};
+use crate::plan::{From, Holds, ItemsPlan, Key, Use, When as WhenPlan};
 use crate::time::{self, Zone};
 use crate::units;
 
 /// The steps that a value takes which is kept to be written later.
-const FOUND: usize = 12;
+pub(super) const FOUND: usize = 12;
 
 /// What the readings of one record have in common.
 pub(super) struct Record<'t> {
@@ -272,7 +272,7 @@ impl<'t> Run<'t> {
         self.push(Found { kind: to.kind, position, slot: to.slot, value });
     }
 
-    fn push(&mut self, found: Found<'t>) {
+    pub(super) fn push(&mut self, found: Found<'t>) {
         self.charge(FOUND);
         self.found.push(found);
     }
@@ -341,55 +341,6 @@ impl<'t> Run<'t> {
                 self.sampled(to, samples::series(&list, &interval, self.range(to)));
             }
         }
-    }
-
-    fn timed(&mut self, plan: &'t Timed, record: &Val<'t>, common: &Record<'t>) {
-        let members = self.eval(&plan.members, record);
-        let Some(values) = self.timed_values(&members, &plan.time, plan.number.as_ref()) else { return };
-        let (scale, range) = (self.scale(plan.to), self.range(plan.to));
-        self.sampled(plan.to, Some(samples::timed(values, common.when.start, scale, range)));
-    }
-
-    fn sampled(&mut self, to: Use, samples: Option<samples::Counted>) {
-        let Some(samples::Counted { sampled, unreadable, out_of_range }) = samples else { return };
-        self.skip_times("unreadable", unreadable);
-        self.skip_times("out-of-range", out_of_range);
-        if let Some(sampled) = sampled {
-            let value = Ok(Taken::Samples(sampled));
-            self.push(Found { kind: to.kind, position: None, slot: to.slot, value });
-        }
-    }
-
-    /// The numbers of an object and when each was measured.
-    fn timed_values(
-        &mut self,
-        members: &Val<'t>,
-        at: &'t Expr,
-        number: Option<&'t Expr>,
-    ) -> Option<Vec<(Option<Instant>, Val<'t>)>> {
-        let Val::Ref(Node::Object(members)) = members else { return None };
-        let record_key = self.scope.key;
-        let mut values = Vec::new();
-        for (name, value) in members.iter() {
-            self.visit().ok()?;
-            self.charge(FOUND);
-            self.scope.key = Some(name);
-            let value = Val::Ref(value);
-            let at = match self.eval(at, &value) {
-                Val::Instant(at) => Some(at),
-                _ => None,
-            };
-            match number.map(|e| self.eval(e, &value)) {
-                Some(Val::Null) => {}
-                Some(number) => values.push((at, number)),
-                None => {
-                    self.scope.weigh(&value);
-                    values.push((at, value));
-                }
-            }
-        }
-        self.scope.key = record_key;
-        Some(values)
     }
 }
 

@@ -4,8 +4,12 @@ use ohx_domain::Instant;
 use ohx_domain::decimal::{Exact, scale10};
 
 use super::Run;
+use super::reading::{Found, Taken};
+use super::record::{FOUND, Record};
+use crate::expr::Expr;
 use crate::expr::value::Val;
-use crate::plan::{Holds, Use};
+use crate::json::Node;
+use crate::plan::{Holds, Timed, Use};
 use crate::units;
 
 /// SampledData that lacks its unit: the numbers, and how they lie in time.
@@ -40,6 +44,59 @@ impl Run<'_> {
             Some(Holds::Samples { scale, .. }) => *scale,
             _ => -6,
         }
+    }
+}
+
+impl<'t> Run<'t> {
+    /// Notes the samples of an object whose members each have a time of their own.
+    pub(super) fn timed(&mut self, plan: &'t Timed, record: &Val<'t>, common: &Record<'t>) {
+        let members = self.eval(&plan.members, record);
+        let Some(values) = self.timed_values(&members, &plan.time, plan.number.as_ref()) else { return };
+        let (scale, range) = (self.scale(plan.to), self.range(plan.to));
+        self.sampled(plan.to, Some(timed(values, common.when.start, scale, range)));
+    }
+
+    /// Notes samples, and counts what was left out of them.
+    pub(super) fn sampled(&mut self, to: Use, samples: Option<Counted>) {
+        let Some(Counted { sampled, unreadable, out_of_range }) = samples else { return };
+        self.skip_times("unreadable", unreadable);
+        self.skip_times("out-of-range", out_of_range);
+        if let Some(sampled) = sampled {
+            let value = Ok(Taken::Samples(sampled));
+            self.push(Found { kind: to.kind, position: None, slot: to.slot, value });
+        }
+    }
+
+    /// The numbers of an object and when each was measured.
+    fn timed_values(
+        &mut self,
+        members: &Val<'t>,
+        at: &'t Expr,
+        number: Option<&'t Expr>,
+    ) -> Option<Vec<(Option<Instant>, Val<'t>)>> {
+        let Val::Ref(Node::Object(members)) = members else { return None };
+        let record_key = self.scope.key;
+        let mut values = Vec::new();
+        for (name, value) in members.iter() {
+            self.visit().ok()?;
+            self.charge(FOUND);
+            self.scope.key = Some(name);
+            let value = Val::Ref(value);
+            let at = match self.eval(at, &value) {
+                Val::Instant(at) => Some(at),
+                _ => None,
+            };
+            match number.map(|e| self.eval(e, &value)) {
+                Some(Val::Null) => {}
+                Some(number) => values.push((at, number)),
+                None => {
+                    self.scope.weigh(&value);
+                    values.push((at, value));
+                }
+            }
+        }
+        self.scope.key = record_key;
+        Some(values)
     }
 }
 

@@ -8,7 +8,9 @@ use serde::Deserialize;
 use url::Url;
 
 use super::Simulator;
+use crate::page::{Look, escape};
 
+const LOOK: Look = Look { title: "Sandbox for Fitbit (legacy)", colour: "#0b5d51" };
 const DECLINE: &str = "decline";
 
 /// The parameters of an authorization request (RFC 6749 section 4.1.1, RFC 7636), and the person's decision.
@@ -63,7 +65,7 @@ impl Request {
 /// `GET /oauth2/authorize`: one button a person, and one to decline.
 pub(super) async fn page(Shared(sim): Shared<Simulator>, Query(request): Query<Request>) -> Response {
     if let Err(why) = request.check(&sim) {
-        return refuse(why);
+        return LOOK.refuse(why);
     }
     let hidden: String = [
         ("response_type", &request.response_type),
@@ -87,14 +89,14 @@ pub(super) async fn page(Shared(sim): Shared<Simulator>, Query(request): Query<R
          <button class=\"quiet\" name=\"user\" value=\"{DECLINE}\">Decline</button>\n</form>",
         escape(&request.scope)
     );
-    Html(document(&body)).into_response()
+    Html(LOOK.document(&body)).into_response()
 }
 
 /// `POST /oauth2/authorize`: back to the client, with a code or without.
 pub(super) async fn decide(Shared(sim): Shared<Simulator>, Form(request): Form<Request>) -> Response {
     let mut back = match request.check(&sim) {
         Ok(back) => back,
-        Err(why) => return refuse(why),
+        Err(why) => return LOOK.refuse(why),
     };
     if request.user == DECLINE {
         back.query_pairs_mut().append_pair("error", "access_denied");
@@ -102,41 +104,8 @@ pub(super) async fn decide(Shared(sim): Shared<Simulator>, Form(request): Form<R
         let code = sim.issue_code(&request.user, &request);
         back.query_pairs_mut().append_pair("code", &code);
     } else {
-        return refuse("no such person");
+        return LOOK.refuse("no such person");
     }
     back.query_pairs_mut().append_pair("state", &request.state);
     (StatusCode::SEE_OTHER, [(header::LOCATION, back.to_string())]).into_response()
-}
-
-fn refuse(why: &str) -> Response {
-    let body = format!("<h1>This request cannot be granted</h1>\n<p>{}.</p>", escape(why));
-    (StatusCode::BAD_REQUEST, Html(document(&body))).into_response()
-}
-
-fn document(body: &str) -> String {
-    format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <title>Sandbox for Fitbit (legacy)</title>\n<style>\n\
-         body {{ font: 1rem/1.5 system-ui, sans-serif; max-width: 26rem; margin: 4rem auto; padding: 0 1rem }}\n\
-         button {{ display: block; width: 100%; margin: .5rem 0; padding: .75rem; font: inherit; border: 0;\n\
-         border-radius: .5rem; background: #0b5d51; color: #fff; cursor: pointer }}\n\
-         button.quiet {{ background: #e6e6e6; color: #222 }}\n</style>\n</head>\n<body>\n<main>\n{body}\n</main>\n\
-         </body>\n</html>\n"
-    )
-}
-
-fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            other => out.push(other),
-        }
-    }
-    out
 }

@@ -6,7 +6,9 @@ use axum::response::{Html, IntoResponse, Response};
 use url::{Url, form_urlencoded};
 
 use super::Simulator;
+use crate::page::{Look, escape};
 
+const LOOK: Look = Look { title: "Sandbox for Google Health", colour: "#174ea6" };
 const DECLINE: &str = "decline";
 /// What of a request goes on to the decision.
 const KEPT: [&str; 9] = [
@@ -70,7 +72,7 @@ impl Request {
 pub(super) async fn page(Shared(sim): Shared<Simulator>, RawQuery(query): RawQuery) -> Response {
     let request = Request::read(query.as_deref().unwrap_or_default());
     if let Err(why) = request.check(&sim) {
-        return refuse(why);
+        return LOOK.refuse(why);
     }
     let hidden = KEPT.map(|name| {
         format!("<input type=\"hidden\" name=\"{name}\" value=\"{}\">\n", escape(request.get(name)))
@@ -92,7 +94,7 @@ pub(super) async fn page(Shared(sim): Shared<Simulator>, RawQuery(query): RawQue
         boxes.collect::<String>(),
         buttons.collect::<String>()
     );
-    Html(document(&body)).into_response()
+    Html(LOOK.document(&body)).into_response()
 }
 
 /// `POST /o/oauth2/v2/auth`: back to the client, with a code or without.
@@ -100,7 +102,7 @@ pub(super) async fn decide(Shared(sim): Shared<Simulator>, body: String) -> Resp
     let request = Request::read(&body);
     let mut back = match request.check(&sim) {
         Ok(back) => back,
-        Err(why) => return refuse(why),
+        Err(why) => return LOOK.refuse(why),
     };
     let user = request.get("user");
     back.query_pairs_mut().append_pair("state", request.get("state"));
@@ -108,43 +110,10 @@ pub(super) async fn decide(Shared(sim): Shared<Simulator>, body: String) -> Resp
         back.query_pairs_mut().append_pair("error", "access_denied");
     } else {
         let Some(person) = sim.persons().into_iter().find(|person| person.id.to_string() == user) else {
-            return refuse("no such person");
+            return LOOK.refuse("no such person");
         };
         let code = sim.issue_code(person.id, &request);
         back.query_pairs_mut().append_pair("code", &code).append_pair("scope", &request.granted().join(" "));
     }
     (StatusCode::SEE_OTHER, [(header::LOCATION, back.to_string())]).into_response()
-}
-
-fn refuse(why: &str) -> Response {
-    let body = format!("<h1>This request cannot be granted</h1>\n<p>{}.</p>", escape(why));
-    (StatusCode::BAD_REQUEST, Html(document(&body))).into_response()
-}
-
-fn document(body: &str) -> String {
-    format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <title>Sandbox for Google Health</title>\n<style>\n\
-         body {{ font: 1rem/1.5 system-ui, sans-serif; max-width: 40rem; margin: 4rem auto; padding: 0 1rem }}\n\
-         button {{ display: block; width: 100%; margin: .5rem 0; padding: .75rem; font: inherit; border: 0;\n\
-         border-radius: .5rem; background: #174ea6; color: #fff; cursor: pointer }}\n\
-         button.quiet {{ background: #e6e6e6; color: #222 }}\n</style>\n</head>\n<body>\n<main>\n{body}\n</main>\n\
-         </body>\n</html>\n"
-    )
-}
-
-fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            other => out.push(other),
-        }
-    }
-    out
 }
