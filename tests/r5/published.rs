@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use ohx_domain::Instant;
 use ohx_events::sealed::MappedResource;
-use ohx_fhir::{EhrClient, Outcome};
+use ohx_fhir::{Credentials, EhrClient, Outcome};
 use ohx_tests::outside::{Outside, http};
 
 use crate::json::Json;
@@ -17,7 +17,7 @@ async fn publish(strategy: &str) {
     let endpoint = serde_json::json!({
         "name": "main-clinic", "base_url": outside.fhir_url, "strategy": strategy,
     });
-    let ehr = EhrClient::new(http(), serde_json::from_value(endpoint).unwrap(), None);
+    let ehr = EhrClient::new(http(), serde_json::from_value(endpoint).unwrap(), Credentials::none());
     let (outputs, devices) = &*OUTPUTS;
     let mut readings: Vec<MappedResource> = outputs.iter().map(|o| o.mapped.clone()).collect();
     let refused = |outcomes: Vec<Outcome>| {

@@ -223,11 +223,10 @@ pub(crate) async fn apply(
             bail!("{of}: base_url must begin with http:// or https://");
         }
         let endpoint = EhrEndpoint {
-            name: e.name.clone(),
-            base_url: e.base_url.clone(),
             auth,
-            strategy: e.strategy.unwrap_or(WriteStrategy::Update),
+            strategy: e.strategy.unwrap_or_default(),
             batch_size,
+            ..EhrEndpoint::new(e.name.clone(), e.base_url.clone())
         };
         let sealed =
             token.map(|t| keyring.seal(&["ehrs", e.name.as_str(), "secret"], t.as_bytes())).transpose()?;

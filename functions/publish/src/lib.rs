@@ -15,7 +15,7 @@ use ohx_events::envelope::{link_of, parse_opened, sealed_data, sync_of};
 use ohx_events::plain::ResourcesPublished;
 use ohx_events::sealed::MappedPiece;
 use ohx_events::{Envelope, Event, Priority, types};
-use ohx_fhir::{EhrClient, EhrError, Outcome};
+use ohx_fhir::{Credentials, EhrClient, EhrError, Outcome};
 use ohx_link::{Links, OpenLink};
 use ohx_runtime::metrics::RESOURCES;
 use ohx_runtime::trace::traceparent;
@@ -164,11 +164,13 @@ impl Publish {
         {
             return Ok(known.client.clone());
         }
-        let bearer = match &sealed {
-            Some(sealed) => Some(self.links.open_secret(&["ehrs", name.as_str(), "secret"], sealed)?),
-            None => None,
+        let credentials = match &sealed {
+            Some(sealed) => {
+                Credentials::secret(self.links.open_secret(&["ehrs", name.as_str(), "secret"], sealed)?)
+            }
+            None => Credentials::none(),
         };
-        let client = EhrClient::new(parts.http.clone(), endpoint.clone(), bearer);
+        let client = EhrClient::new(parts.http.clone(), endpoint.clone(), credentials);
         clients.insert(name.clone(), Connected { endpoint, sealed, client: client.clone() });
         Ok(client)
     }

@@ -1,11 +1,11 @@
-//! Configuration that is data: provider apps and EHR endpoints.
+//! Configuration that is data: provider apps.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::{EhrName, ProviderName, Record};
+use crate::{ProviderName, Record};
 
 /// An app that is registered with a provider. Its client secret is stored apart, sealed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,55 +33,4 @@ pub struct ProviderApp {
     /// What else this app needs said, by the adapter's own names.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub options: BTreeMap<String, String>,
-}
-
-/// How OHX proves itself to an EHR endpoint. Secrets are stored apart, sealed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum EhrAuth {
-    /// Not at all: for test servers only.
-    None,
-    /// A static bearer token.
-    Bearer,
-}
-
-/// How resources are written (`docs/identity.md`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum WriteStrategy {
-    /// PUT to a client-assigned id that is derived from the identifier: no race.
-    Update,
-    /// POST with `ifNoneExist` on the identifier, for servers that assign ids themselves.
-    ConditionalCreate,
-}
-
-/// A FHIR R5 server that readings go to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct EhrEndpoint {
-    /// What links refer to.
-    pub name: EhrName,
-    /// The FHIR base URL.
-    pub base_url: Url,
-    /// How OHX proves itself.
-    #[serde(default = "no_auth")]
-    pub auth: EhrAuth,
-    /// How resources are written.
-    #[serde(default = "update")]
-    pub strategy: WriteStrategy,
-    /// Entries in one batch, 1 to 500.
-    #[serde(default = "batch_size")]
-    pub batch_size: usize,
-}
-
-fn no_auth() -> EhrAuth {
-    EhrAuth::None
-}
-
-fn update() -> WriteStrategy {
-    WriteStrategy::Update
-}
-
-fn batch_size() -> usize {
-    100
 }

@@ -8,6 +8,7 @@
 mod clock;
 mod config;
 pub mod decimal;
+mod ehr;
 mod id;
 mod identity;
 mod interval;
@@ -17,7 +18,11 @@ mod mapping;
 mod sensitive;
 
 pub use clock::{Clock, ManualClock, SystemClock};
-pub use config::{EhrAuth, EhrEndpoint, ProviderApp, WriteStrategy};
+pub use config::ProviderApp;
+pub use ehr::{
+    BundleKind, Destination, EhrAuth, EhrEndpoint, EhrOAuth, FhirVersion, SecretIn, SigningAlgorithm,
+    WriteStrategy,
+};
 pub use id::{EhrName, InvalidId, LinkId, PatientReference, ProviderName, Record, RequestId, RunId, SyncId};
 pub use identity::{Account, AccountPseudonym, ContentDigest, Identifier, account_pseudonym, content_digest};
 pub use interval::{Interval, Intervals, ParseIntervalsError};

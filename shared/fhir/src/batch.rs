@@ -60,7 +60,8 @@ impl<'a> Item<'a> {
         let (op, id, condition) = match decision {
             Decision::Keep { .. } => return Ok(None),
             Decision::Create => match strategy {
-                WriteStrategy::Update => (Op::Put, Some(self.id.clone()), None),
+                WriteStrategy::Update | WriteStrategy::Auto => (Op::Put, Some(self.id.clone()), None),
+                WriteStrategy::SearchThenCreate => (Op::Post, None, None),
                 WriteStrategy::ConditionalCreate => {
                     (Op::Post, None, Some(("ifNoneExist", if_none_exist(&self.mapped.identifier))))
                 }

@@ -95,12 +95,12 @@ impl EhrClient {
                 continue;
             };
             let (needed, flag, other) = match self.endpoint.strategy {
-                WriteStrategy::Update => (
+                WriteStrategy::Update | WriteStrategy::Auto => (
                     "update",
                     resource.update_create,
                     "ids that OHX assigns: set strategy to conditional-create",
                 ),
-                WriteStrategy::ConditionalCreate => {
+                WriteStrategy::ConditionalCreate | WriteStrategy::SearchThenCreate => {
                     ("create", resource.conditional_create, "conditional create: set strategy to update")
                 }
             };

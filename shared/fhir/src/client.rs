@@ -8,10 +8,10 @@ use jiff::fmt::rfc2822::DateTimeParser;
 use ohx_domain::{Clock, EhrAuth, EhrEndpoint, Instant, SystemClock};
 use reqwest::RequestBuilder;
 use reqwest::header::{ACCEPT, DATE, HeaderMap, RETRY_AFTER};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use url::Url;
 
-use crate::EhrError;
+use crate::{Credentials, EhrError};
 
 /// The FHIR media type (FHIR R5 http.html, section 3.2.0.1.13).
 pub(crate) const FHIR_JSON: &str = "application/fhir+json";
@@ -28,7 +28,7 @@ const MAX_WAIT: Duration = Duration::from_secs(24 * 3600);
 pub struct EhrClient {
     pub(crate) http: reqwest::Client,
     pub(crate) endpoint: EhrEndpoint,
-    bearer: Option<SecretString>,
+    credentials: Credentials,
     clock: Arc<dyn Clock>,
 }
 
@@ -47,10 +47,9 @@ pub(crate) struct Answer {
 }
 
 impl EhrClient {
-    /// A client for `endpoint`. `http` sets the timeouts; `bearer` is the token where the endpoint's `auth` asks for
-    /// one.
-    pub fn new(http: reqwest::Client, endpoint: EhrEndpoint, bearer: Option<SecretString>) -> Self {
-        Self { http, endpoint, bearer, clock: Arc::new(SystemClock) }
+    /// A client for `endpoint`. `http` sets the timeouts; `credentials` hold what the endpoint's `auth` asks for.
+    pub fn new(http: reqwest::Client, endpoint: EhrEndpoint, credentials: Credentials) -> Self {
+        Self { http, endpoint, credentials, clock: Arc::new(SystemClock) }
     }
 
     /// Uses another clock. It serves to read a `Retry-After` that is a date, where the answer has no `Date` itself.
@@ -78,7 +77,7 @@ impl EhrClient {
     pub(crate) async fn send(&self, call: &'static str, request: RequestBuilder) -> Result<Answer, EhrError> {
         let mut request = request.header(ACCEPT, FHIR_JSON);
         if self.endpoint.auth == EhrAuth::Bearer {
-            let Some(token) = &self.bearer else {
+            let Some(token) = &self.credentials.secret else {
                 return Err(
                     self.unsupported("it wants a bearer token and none is stored for it: set one".into())
                 );
@@ -173,7 +172,7 @@ mod tests {
     fn client(base: &str) -> EhrClient {
         let json = format!(r#"{{"name":"main","base_url":"{base}"}}"#);
         #[expect(clippy::disallowed_methods, reason = "a test's own client")]
-        EhrClient::new(reqwest::Client::new(), serde_json::from_str(&json).unwrap(), None)
+        EhrClient::new(reqwest::Client::new(), serde_json::from_str(&json).unwrap(), Credentials::none())
             .with_clock(Arc::new(ManualClock::new("2026-11-21T10:00:00Z".parse().unwrap())))
     }
 

@@ -7,6 +7,7 @@
 //!
 //! `device` (cargo feature `device`) builds Device resources from what a provider says about a device.
 
+pub mod auth;
 mod batch;
 mod capabilities;
 mod client;
@@ -20,6 +21,7 @@ pub mod splice;
 mod wire;
 mod write;
 
+pub use auth::Credentials;
 pub use capabilities::Capabilities;
 pub use client::EhrClient;
 #[cfg(feature = "device")]

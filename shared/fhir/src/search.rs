@@ -138,8 +138,10 @@ impl EhrClient {
     fn query<'a>(&self, kind: Kind, wanted: impl Iterator<Item = &'a Wanted<'a>> + Clone) -> String {
         let count = wanted.clone().count().to_string();
         let (name, values): (_, Vec<String>) = match self.endpoint.strategy {
-            WriteStrategy::Update => ("_id", wanted.map(|w| w.id.to_owned()).collect()),
-            WriteStrategy::ConditionalCreate => ("identifier", wanted.map(|w| token(w.identifier)).collect()),
+            WriteStrategy::Update | WriteStrategy::Auto => ("_id", wanted.map(|w| w.id.to_owned()).collect()),
+            WriteStrategy::ConditionalCreate | WriteStrategy::SearchThenCreate => {
+                ("identifier", wanted.map(|w| token(w.identifier)).collect())
+            }
         };
         let elements = match kind {
             Kind::Observation => "identifier,meta,issued,status",
@@ -219,10 +221,12 @@ impl EhrClient {
         let mut doubled = 0_u32;
         for resource in existing {
             let index = match self.endpoint.strategy {
-                WriteStrategy::Update => by_id.get(resource.id.as_str()),
-                WriteStrategy::ConditionalCreate => resource.identifier.iter().find_map(|identifier| {
-                    by_identifier.get(&(identifier.system.as_str(), identifier.value.as_str()))
-                }),
+                WriteStrategy::Update | WriteStrategy::Auto => by_id.get(resource.id.as_str()),
+                WriteStrategy::ConditionalCreate | WriteStrategy::SearchThenCreate => {
+                    resource.identifier.iter().find_map(|identifier| {
+                        by_identifier.get(&(identifier.system.as_str(), identifier.value.as_str()))
+                    })
+                }
             };
             let slot = index.and_then(|&index| found.get_mut(index));
             let (Some(slot), Some(new)) = (slot, Found::read(&resource, tag_system)) else { continue };

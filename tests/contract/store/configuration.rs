@@ -34,11 +34,10 @@ fn app(name: &str) -> ProviderApp {
 
 fn endpoint(name: &str) -> EhrEndpoint {
     EhrEndpoint {
-        name: name.parse().unwrap(),
-        base_url: "https://ehr.example/fhir".parse().unwrap(),
         auth: EhrAuth::Bearer,
         strategy: WriteStrategy::ConditionalCreate,
         batch_size: 50,
+        ..EhrEndpoint::new(name.parse().unwrap(), "https://ehr.example/fhir".parse().unwrap())
     }
 }
 

@@ -12,7 +12,7 @@ use axum::Router;
 use axum::body::Body;
 use http::{Method, Request, StatusCode, header};
 use ohx_bus::memory::{MemoryBus, MemoryConfig};
-use ohx_domain::{Clock as _, EhrAuth, EhrEndpoint, ManualClock, WriteStrategy};
+use ohx_domain::{Clock as _, EhrEndpoint, ManualClock};
 use ohx_link::Links;
 use ohx_runtime::parts::Parts;
 use ohx_seal::{Keyring, generate_key};
@@ -38,13 +38,7 @@ impl Api {
         let clock = Arc::new(ManualClock::new("2026-11-21T08:00:00Z".parse().unwrap()));
         let store: SharedStore = Arc::new(SqliteStore::open("sqlite::memory:").await.unwrap());
         store.migrate().await.unwrap();
-        let clinic = EhrEndpoint {
-            name: "clinic".parse().unwrap(),
-            base_url: "http://127.0.0.1:1/fhir".parse().unwrap(),
-            auth: EhrAuth::None,
-            strategy: WriteStrategy::Update,
-            batch_size: 100,
-        };
+        let clinic = EhrEndpoint::new("clinic".parse().unwrap(), "http://127.0.0.1:1/fhir".parse().unwrap());
         store.put_ehr(&clinic, None, clock.now()).await.unwrap();
         let keys = format!("k:{}", generate_key().expose_secret());
         let links = Links::new(Parts {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ohx_domain::WriteStrategy;
-use ohx_fhir::{EhrError, Outcome};
+use ohx_fhir::{Credentials, EhrError, Outcome};
 
 use crate::server::{Canned, Server};
 use crate::{BASE, BOTH, client, readings};
@@ -269,7 +269,7 @@ async fn the_token_is_sent_and_not_shown() {
     endpoint.auth = ohx_domain::EhrAuth::Bearer;
     #[expect(clippy::disallowed_methods, reason = "a test's own client")]
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
-    let ehr = ohx_fhir::EhrClient::new(http.clone(), endpoint.clone(), Some("s3cret".into()));
+    let ehr = ohx_fhir::EhrClient::new(http.clone(), endpoint.clone(), Credentials::secret("s3cret".into()));
     server.faults(|faults| faults.page = Some(2));
     for _ in 0..2 {
         ehr.publish(BASE, &[], &readings(5)).await.unwrap();
@@ -282,7 +282,7 @@ async fn the_token_is_sent_and_not_shown() {
     );
     assert!(!format!("{ehr:?}").contains("s3cret"));
 
-    let without = ohx_fhir::EhrClient::new(http, endpoint, None);
+    let without = ohx_fhir::EhrClient::new(http, endpoint, Credentials::none());
     let error = without.publish(BASE, &[], &readings(5)).await.unwrap_err();
     assert!(matches!(error, EhrError::Unsupported { .. }), "{error}");
     assert!(server.inner.lock().unwrap().credentials.is_empty(), "nothing is sent without credentials");

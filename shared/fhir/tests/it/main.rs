@@ -8,7 +8,7 @@ mod writing;
 
 use ohx_domain::{Identifier, Instant, WriteStrategy};
 use ohx_events::sealed::MappedResource;
-use ohx_fhir::EhrClient;
+use ohx_fhir::{Credentials, EhrClient};
 use serde_json::value::RawValue;
 
 pub(crate) const BASE: &str = "https://ohx.example/ns";
@@ -21,10 +21,11 @@ pub(crate) fn client(server: &server::Server, strategy: WriteStrategy, batch_siz
             .unwrap();
     endpoint.strategy = strategy;
     endpoint.batch_size = batch_size;
+    endpoint.provenance = false;
     #[expect(clippy::disallowed_methods, reason = "a test's own client")]
     let http =
         reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-    EhrClient::new(http, endpoint, None)
+    EhrClient::new(http, endpoint, Credentials::none())
 }
 
 /// A reading as `transform` maps it. `value` is the JSON text of a decimal.
