@@ -6,8 +6,8 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use data_encoding::BASE64URL_NOPAD;
-use http::StatusCode;
 use http::header::CONTENT_TYPE;
+use http::{HeaderMap, StatusCode};
 use oauth2::basic::{
     BasicErrorResponse, BasicRevocationErrorResponse, BasicTokenIntrospectionResponse, BasicTokenType,
 };
@@ -48,6 +48,8 @@ pub(crate) enum Proof<'a> {
     Code { code: &'a SecretString, redirect: &'a Url, verifier: Option<&'a SecretString> },
     /// The refresh token of the last pair.
     Refresh { token: &'a SecretString },
+    /// The app's own credentials, for a token that is nobody's (RFC 6749, section 4.4).
+    Own,
 }
 
 /// A grant, and what else the answer may hold.
@@ -95,11 +97,22 @@ impl TokenEndpoint<'_> {
         proof: Proof<'_>,
         extra: &[(&'static str, String)],
     ) -> Result<Tokens, ProviderError> {
+        self.exchange_with(app, proof, extra, &HeaderMap::new()).await
+    }
+
+    /// The same with headers of the provider's own.
+    pub(crate) async fn exchange_with(
+        &self,
+        app: &App,
+        proof: Proof<'_>,
+        extra: &[(&'static str, String)],
+        headers: &HeaderMap,
+    ) -> Result<Tokens, ProviderError> {
         let client = LenientClient::new(ClientId::new(app.config.client_id.clone()))
             .set_client_secret(ClientSecret::new(app.secret.expose_secret().to_owned()))
             .set_auth_type(self.auth.clone())
             .set_token_uri(TokenUrl::from_url(self.url.clone()));
-        let lenient = Lenient { provider: self.provider, http: self.http.clone() };
+        let lenient = Lenient { provider: self.provider, http: self.http.clone(), headers: headers.clone() };
         let answer = match proof {
             Proof::Code { code, redirect, verifier } => {
                 let redirect = RedirectUrl::from_url(redirect.clone());
@@ -118,6 +131,13 @@ impl TokenEndpoint<'_> {
             Proof::Refresh { token } => {
                 let token = RefreshToken::new(token.expose_secret().to_owned());
                 let mut request = client.exchange_refresh_token(&token);
+                for (name, value) in extra {
+                    request = request.add_extra_param(*name, value.clone());
+                }
+                request.request_async(&lenient).await
+            }
+            Proof::Own => {
+                let mut request = client.exchange_client_credentials();
                 for (name, value) in extra {
                     request = request.add_extra_param(*name, value.clone());
                 }
@@ -151,9 +171,21 @@ impl TokenEndpoint<'_> {
         token: &SecretString,
         extra: &[(&'static str, &str)],
     ) -> Result<(), ProviderError> {
+        self.revoke_with(app, url, token, extra, &HeaderMap::new()).await
+    }
+
+    /// The same with headers of the provider's own.
+    pub(crate) async fn revoke_with(
+        &self,
+        app: &App,
+        url: Url,
+        token: &SecretString,
+        extra: &[(&'static str, &str)],
+        headers: &HeaderMap,
+    ) -> Result<(), ProviderError> {
         let mut form = vec![("token", token.expose_secret())];
         form.extend_from_slice(extra);
-        let mut request = self.http.post(url);
+        let mut request = self.http.post(url).headers(headers.clone());
         if matches!(self.auth, AuthType::BasicAuth) {
             request = request.basic_auth(&app.config.client_id, Some(app.secret.expose_secret()));
         } else {
@@ -243,6 +275,7 @@ enum CallFailed {
 struct Lenient {
     provider: &'static str,
     http: reqwest::Client,
+    headers: HeaderMap,
 }
 
 /// A token answer, however it is written.
@@ -338,7 +371,11 @@ impl<'c> AsyncHttpClient<'c> for Lenient {
     fn call(&'c self, request: HttpRequest) -> Self::Future {
         Box::pin(async move {
             let response = match reqwest::Request::try_from(request) {
-                Ok(request) => self.http.execute(request).await,
+                Ok(mut request) => {
+                    let own = self.headers.iter().map(|(name, value)| (name.clone(), value.clone()));
+                    request.headers_mut().extend(own);
+                    self.http.execute(request).await
+                }
                 Err(error) => Err(error),
             };
             let answer = Answer::read(self.provider, response, TokenEndpoint::CALL).await;

@@ -103,6 +103,7 @@ impl Refused {
 pub fn names() -> Vec<String> {
     let names = ohx_providers::KINDS
         .iter()
+        .filter(|kind| ohx_providers::mapped_as(kind.name) == kind.name)
         .flat_map(|kind| kind.records.iter().map(|record| format!("{}/{record}", kind.name)));
     let mut names: Vec<_> = names.collect();
     names.sort_unstable();
@@ -111,7 +112,7 @@ pub fn names() -> Vec<String> {
 
 /// Whether a mapping can have this name.
 pub fn is_known(name: &str) -> bool {
-    let of = name.split_once('/');
+    let of = name.split_once('/').filter(|(kind, _)| ohx_providers::mapped_as(kind) == *kind);
     of.and_then(|(kind, record)| ohx_providers::kind(kind).map(|kind| kind.records.contains(&record)))
         .unwrap_or(false)
 }

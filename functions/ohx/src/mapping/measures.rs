@@ -32,7 +32,8 @@ pub(super) fn run(out: &mut Out) -> anyhow::Result<ExitCode> {
         writeln!(out, "\n## {}: {}\n", kind.name, kind.title)?;
         writeln!(out, "| record | reading | code | unit |\n|---|---|---|---|")?;
         for record in kind.records {
-            let document = BUILT_IN.iter().find(|(p, r, _)| (*p, *r) == (kind.name, *record));
+            let of = (ohx_providers::mapped_as(kind.name), *record);
+            let document = BUILT_IN.iter().find(|(p, r, _)| (*p, *r) == of);
             let shown =
                 if usual.contains(record) { format!("`{record}`") } else { format!("`{record}` (*off*)") };
             match document {

@@ -14,6 +14,7 @@
 //! whatever zone the file is read in. `device` (`id`, `model`, `manufacturer`) is there where a gateway sent it.
 
 mod adapter;
+pub mod contract;
 pub mod csv;
 pub mod gatt;
 mod normal;

@@ -18,7 +18,7 @@ mod json;
 mod reading;
 #[cfg(test)]
 mod tests;
-mod values;
+pub(in crate::beurer) mod values;
 
 use jiff::tz::TimeZone;
 use ohx_domain::Instant;

@@ -10,7 +10,7 @@ use crate::beurer::normal::Writer;
 
 /// What kind of quantity a value is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Quantity {
+pub(in crate::beurer) enum Quantity {
     Pressure,
     Mass,
     Percent,
@@ -24,7 +24,7 @@ use Quantity::{BodyMassIndex, Glucose, Mass, Percent, Pressure, Rate, Temperatur
 
 impl Quantity {
     /// The words for its units, what they are written as, and the field that says so.
-    pub(super) const fn units(
+    pub(in crate::beurer) const fn units(
         self,
     ) -> (&'static [(&'static str, &'static str)], &'static str, Option<&'static str>) {
         match self {
@@ -59,7 +59,9 @@ impl Quantity {
 }
 
 /// The values that a reading of a kind may have, and those that it must have (one of them, for the weight).
-pub(super) const fn table(kind: Kind) -> (&'static [(&'static str, Quantity)], &'static [&'static str]) {
+pub(in crate::beurer) const fn table(
+    kind: Kind,
+) -> (&'static [(&'static str, Quantity)], &'static [&'static str]) {
     match kind {
         Kind::BloodPressure => (
             &[("systolic", Pressure), ("diastolic", Pressure), ("mean", Pressure), ("pulse", Rate)],
@@ -90,7 +92,11 @@ pub(super) const fn table(kind: Kind) -> (&'static [(&'static str, Quantity)], &
 
 /// Checks the values of a reading and writes them in the table's order, so that the order in which a gateway writes
 /// them makes no difference.
-pub(super) fn write(kind: Kind, values: &RawValue, writer: &mut Writer) -> Result<(), ReadingError> {
+pub(in crate::beurer) fn write(
+    kind: Kind,
+    values: &RawValue,
+    writer: &mut Writer,
+) -> Result<(), ReadingError> {
     let values =
         Object::of(values).ok_or_else(|| invalid("values", "an object in which no field comes twice"))?;
     let (known, needed) = table(kind);
