@@ -14,6 +14,8 @@ pub mod google_health;
 mod loose;
 mod oauth;
 pub mod omron;
+#[cfg(test)]
+mod scripted;
 mod webhook;
 mod windows;
 mod wire;
@@ -63,16 +65,24 @@ pub struct Grant {
 }
 
 /// A patient's own device, as the provider lists it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PairedDevice {
     /// Its id at the provider, for this patient.
     pub id: String,
+    /// What readings call it, where that is not its id.
+    pub reading_id: Option<String>,
     /// What kind of thing it is, in the provider's words.
     pub kind: Option<String>,
     /// Its product name.
     pub model: Option<String>,
+    /// The provider's number of its model.
+    pub model_id: Option<String>,
+    /// The version of its firmware.
+    pub firmware: Option<String>,
     /// Charge in per cent.
     pub battery_percent: Option<u8>,
+    /// Charge in the provider's words, such as `high`, where it gives no number.
+    pub battery: Option<String>,
     /// When it last spoke to the provider. Absent where the provider does not say in which zone.
     pub last_sync: Option<Instant>,
 }
@@ -113,6 +123,13 @@ pub struct Part {
     /// The times that it covers completely: every reading of this record in them is in the part. `None` where nothing
     /// is claimed. Where readings are gathered (the samples of an hour), only covered times make a gathered resource.
     pub covers: Option<Interval>,
+}
+
+impl Part {
+    /// A part that holds nothing: `null`.
+    pub fn nothing() -> Self {
+        Self { text: Sensitive::new(RawValue::NULL.to_owned()), covers: None }
+    }
 }
 
 /// One page of a provider's answer.
@@ -196,6 +213,11 @@ pub trait Provider: Send + Sync {
         page: Option<&PageToken>,
     ) -> Result<Page, ProviderError>;
 
+    /// Whether the provider lists a patient's devices.
+    fn lists_devices(&self) -> bool {
+        false
+    }
+
     /// The patient's devices, where the provider lists them.
     async fn devices(
         &self,
@@ -269,19 +291,46 @@ pub struct Kind {
 }
 
 /// Every type of provider.
-pub const KINDS: &[Kind] =
-    &[withings::ABOUT, beurer::ABOUT, omron::ABOUT, google_health::ABOUT, fitbit_legacy::ABOUT];
+pub const KINDS: &[Kind] = &[
+    withings::ABOUT,
+    beurer::ABOUT,
+    beurer::contract::ABOUT,
+    omron::ABOUT,
+    google_health::ABOUT,
+    fitbit_legacy::ABOUT,
+];
 
 /// The type of this name.
 pub fn kind(name: &str) -> Option<&'static Kind> {
     KINDS.iter().find(|kind| kind.name == name)
 }
 
+/// What is wrong with an app's options beyond their names, as far as that can be told without a call.
+///
+/// # Errors
+/// The option and its place, and what it should be.
+pub fn check(app: &ProviderApp) -> Result<(), String> {
+    match app.kind.as_str() {
+        beurer::contract::KIND => beurer::contract::check(app),
+        _ => Ok(()),
+    }
+}
+
+/// The type whose mapping documents serve the records of this one: its own, but for a type that brings another one's
+/// records in another way. Mappings have this type in their names.
+pub fn mapped_as(kind: &str) -> &str {
+    match kind {
+        beurer::contract::KIND => beurer::KIND,
+        own => own,
+    }
+}
+
 /// The adapters by type, all on the same outbound HTTP client.
 pub fn by_kind(http: &reqwest::Client) -> BTreeMap<&'static str, Arc<dyn Provider>> {
-    let all: [Arc<dyn Provider>; 5] = [
+    let all: [Arc<dyn Provider>; 6] = [
         Arc::new(withings::Withings::new(http.clone())),
         Arc::new(beurer::Beurer),
+        Arc::new(beurer::contract::BeurerContract::new(http.clone())),
         Arc::new(omron::Omron::new(http.clone())),
         Arc::new(fitbit_legacy::FitbitLegacy::new(http.clone())),
         Arc::new(google_health::GoogleHealth::new(http.clone())),

@@ -14,6 +14,14 @@ pub enum Notification {
         /// When they may have been measured.
         window: Interval,
     },
+    /// Readings of these records were removed in this window, or it is said so: what is not there any more when it is read
+    /// again was taken back.
+    Removed {
+        /// Which records.
+        records: Vec<Record>,
+        /// When they were measured.
+        window: Interval,
+    },
     /// The patient has ended the connection at the provider, or closed the account there.
     Revoked,
     /// Nothing that we read.

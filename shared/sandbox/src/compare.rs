@@ -97,17 +97,41 @@ pub async fn compare_by_time(
 ) -> Result<BTreeMap<RecordAndKind, Row>, CompareError> {
     let mut observations = observations(http, fhir_base, patient).await?;
     observations.retain(|o| o.provider() == Some(provider));
-    let mut named = Vec::new();
-    for reading in readings {
-        // The identity that the Observation of that time has; else none that any has.
+    Ok(held_against(&named_by_time(readings, &observations), &observations))
+}
+
+/// The readings, with the identity that the Observation of their time has; else with none that any has.
+fn named_by_time(readings: &[Reading], observations: &[Observation]) -> Vec<Reading> {
+    let named = readings.iter().map(|reading| {
         let same = observations.iter().find(|o| o.is_of(reading.code, &reading.when));
         let identity = same.and_then(|o| o.reading()).and_then(|(_, identity, _)| identity.split_once('.'));
-        named.push(Reading {
-            id: identity.map(|(id, _)| id.to_owned()).unwrap_or_default(),
-            ..reading.clone()
-        });
-    }
-    Ok(held_against(&named, &observations))
+        Reading { id: identity.map(|(id, _)| id.to_owned()).unwrap_or_default(), ..reading.clone() }
+    });
+    named.collect()
+}
+
+/// The same with Observations that are at hand as JSON, whichever app they are from.
+///
+/// # Errors
+/// The place of what is no Observation.
+pub fn compare_texts<'a>(
+    readings: &[Reading],
+    observations: impl IntoIterator<Item = &'a str>,
+) -> serde_json::Result<BTreeMap<RecordAndKind, Row>> {
+    let observations = observations.into_iter().map(serde_json::from_str).collect::<Result<Vec<_>, _>>()?;
+    Ok(held_against(readings, &observations))
+}
+
+/// The same for readings whose source knows no ids.
+///
+/// # Errors
+/// As [`compare_texts`].
+pub fn compare_texts_by_time<'a>(
+    readings: &[Reading],
+    observations: impl IntoIterator<Item = &'a str>,
+) -> serde_json::Result<BTreeMap<RecordAndKind, Row>> {
+    let observations = observations.into_iter().map(serde_json::from_str).collect::<Result<Vec<_>, _>>()?;
+    Ok(held_against(&named_by_time(readings, &observations), &observations))
 }
 
 /// How many Observations of a code a patient has, by the way that they came to the provider: the code of the tag whose
@@ -223,7 +247,8 @@ async fn observations(
     let mut next = Some(format!("{fhir_base}/Observation?subject={patient}&_count=500"));
     while let Some(url) = next {
         let page: Bundle = get(http, &url).await?;
-        all.extend(page.entry.into_iter().map(|e| e.resource));
+        // What was taken back is no reading any more.
+        all.extend(page.entry.into_iter().map(|e| e.resource).filter(|o| !o.taken_back()));
         next = page.link.into_iter().find(|l| l.relation == "next").map(|l| l.url);
     }
     Ok(all)

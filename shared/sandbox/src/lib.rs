@@ -5,8 +5,10 @@
 //! interface under `/_sandbox/`, and switches faults on the same way. Nothing in here is for production: the control
 //! interface has no password, and every person is invented.
 
+pub mod beurer_contract;
 pub mod compare;
 mod drop_reply;
+mod faults;
 pub mod fhir;
 pub mod fitbit_legacy;
 pub mod google_health;
@@ -14,6 +16,7 @@ pub mod omron;
 mod page;
 mod reading;
 mod serve;
+mod steer;
 pub mod withings;
 
 pub use reading::{Kind, OWN, Reading};

@@ -21,6 +21,7 @@ struct Device {
     kind: Option<String>,
     device_version: Option<String>,
     battery_level: Option<Number>,
+    battery: Option<String>,
     last_sync_time: Option<String>,
 }
 
@@ -36,6 +37,9 @@ pub(super) async fn list(caller: &Caller<'_>) -> Result<Vec<PairedDevice>, Provi
     let read = |raw: &&RawValue| match serde_json::from_str::<Device>(raw.get()) {
         Ok(device) => Some(PairedDevice {
             id: device.id.0,
+            // A reading names its device by the product only.
+            reading_id: device.device_version.clone(),
+            battery: device.battery.filter(|_| device.battery_level.is_none()),
             kind: device.kind,
             model: device.device_version,
             battery_percent: device
@@ -43,6 +47,7 @@ pub(super) async fn list(caller: &Caller<'_>) -> Result<Vec<PairedDevice>, Provi
                 .and_then(|level| u8::try_from(level.0).ok())
                 .filter(|percent| *percent <= 100),
             last_sync: device.last_sync_time.and_then(|local| zone.instant(&local)),
+            ..PairedDevice::default()
         }),
         Err(error) => {
             tracing::warn!(problem = position(&error), "a device cannot be read");

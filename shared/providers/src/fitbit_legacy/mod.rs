@@ -219,6 +219,10 @@ impl Provider for FitbitLegacy {
         walk::fetch(&caller, known, window, page).await
     }
 
+    fn lists_devices(&self) -> bool {
+        true
+    }
+
     async fn devices(
         &self,
         app: &App,

@@ -29,6 +29,7 @@ struct Device {
     device_type: Option<String>,
     device_version: Option<String>,
     battery_level: Option<Number>,
+    battery_status: Option<String>,
     last_sync_time: Option<String>,
 }
 
@@ -63,13 +64,17 @@ impl From<Device> for PairedDevice {
         let id = device.name.rsplit('/').next().unwrap_or_default().to_owned();
         Self {
             id,
+            // A reading names its source by the product only.
+            reading_id: device.device_version.clone(),
             kind: device.device_type,
+            battery: device.battery_status.filter(|_| device.battery_level.is_none()),
             model: device.device_version,
             battery_percent: device
                 .battery_level
                 .and_then(|level| u8::try_from(level.0).ok())
                 .filter(|percent| *percent <= 100),
             last_sync: device.last_sync_time.and_then(|time| time.parse::<Instant>().ok()),
+            ..Self::default()
         }
     }
 }

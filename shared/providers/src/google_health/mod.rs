@@ -226,6 +226,10 @@ impl Provider for GoogleHealth {
         walk::fetch(&caller, &self.zones, known, window, page, self.clock.now()).await
     }
 
+    fn lists_devices(&self) -> bool {
+        true
+    }
+
     async fn devices(
         &self,
         app: &App,

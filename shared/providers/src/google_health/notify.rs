@@ -118,6 +118,8 @@ struct Data {
     data_type: Option<String>,
     #[serde(default)]
     intervals: Option<Vec<Value>>,
+    /// `UPSERT` or `DELETE`.
+    operation: Option<String>,
 }
 
 /// Reads a notification, or a list of them; what cannot be read hides nothing else.
@@ -150,7 +152,12 @@ impl Data {
         let what = match known(&name) {
             Some(known) => {
                 let claimed = claimed(&self.intervals.unwrap_or_default());
-                Notification::Changed { records: vec![known.record()], window: clamped(claimed, now) }
+                let (records, window) = (vec![known.record()], clamped(claimed, now));
+                match self.operation.as_deref() {
+                    // Only where it says when: a revoked consent is told of in the same words (sheet, section A9).
+                    Some("DELETE") if claimed.is_some() => Notification::Removed { records, window },
+                    _ => Notification::Changed { records, window },
+                }
             }
             None => Notification::Irrelevant { topic: "another-data-type".into() },
         };
@@ -264,7 +271,7 @@ mod tests {
         let both = notified(&three);
         assert_eq!(both.len(), 2, "one that is malformed hides no other");
         assert!(
-            matches!(&both[1].what, Notification::Changed { records, .. } if records[0].as_str() == "daily-resting-heart-rate")
+            matches!(&both[1].what, Notification::Removed { records, .. } if records[0].as_str() == "daily-resting-heart-rate")
         );
         assert!(notified("[]").is_empty());
         assert_eq!(

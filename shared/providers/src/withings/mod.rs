@@ -7,6 +7,7 @@
 
 mod call;
 mod civil;
+mod devices;
 mod getactivity;
 mod getintradayactivity;
 mod getmeas;
@@ -36,8 +37,8 @@ use self::records::{
 };
 use crate::bases::{bases, under};
 use crate::{
-    App, Grant, Kind, Notified, Page, PageToken, Provider, ProviderError, RecordSpec, Subscriber,
-    Subscriptions,
+    App, Grant, Kind, Notified, Page, PageToken, PairedDevice, Provider, ProviderError, RecordSpec,
+    Subscriber, Subscriptions,
 };
 
 /// The provider's type, in configuration and errors.
@@ -180,6 +181,18 @@ impl Provider for Withings {
             SLEEP_GET => sleep_get::fetch(caller, window()?, page).await,
             _ => Err(wrong(format!("withings has no record {record}: it has {}", RECORDS.join(", ")))),
         }
+    }
+
+    fn lists_devices(&self) -> bool {
+        true
+    }
+
+    async fn devices(
+        &self,
+        app: &App,
+        access_token: &SecretString,
+    ) -> Result<Vec<PairedDevice>, ProviderError> {
+        devices::list(&self.caller(app, access_token)?).await
     }
 
     async fn subscribe(

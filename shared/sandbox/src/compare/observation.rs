@@ -151,6 +151,11 @@ fn time(text: &str) -> Option<String> {
 }
 
 impl Observation {
+    /// Whether it is entered in error.
+    pub(super) fn taken_back(&self) -> bool {
+        self.status == "entered-in-error"
+    }
+
     /// The record in its identifier's system, and `<record id>.<kind>[.<position>]` and the kind in its value.
     pub(super) fn reading(&self) -> Option<(&str, &str, &str)> {
         let Identifier { system, value } = self.identifier.first()?;

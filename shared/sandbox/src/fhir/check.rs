@@ -17,6 +17,7 @@ const OBSERVATION_STATUS: [&str; 8] = [
 ];
 const DEVICE_STATUS: [&str; 3] = ["active", "inactive", "entered-in-error"];
 const DEVICE_NAME_TYPE: [&str; 3] = ["registered-name", "user-friendly-name", "patient-reported-name"];
+const ASSOCIATION_STATUS: [&str; 5] = ["implanted", "explanted", "entered-in-error", "attached", "unknown"];
 /// What R4's Device had and R5's has not.
 const GONE_FROM_DEVICE: [&str; 5] =
     ["patient", "deviceName", "specialization", "distinctIdentifier", "statusReason"];
@@ -47,10 +48,8 @@ pub(super) fn check(kind: &str, text: &str) -> Result<Map<String, Value>, Refuse
     match kind {
         "Observation" => observation(&resource)?,
         "Device" => device(&resource)?,
-        "DeviceAssociation" => {
-            require(&resource, &["device", "status"])?;
-            concept(&resource, "status")?;
-        }
+        "DeviceAssociation" => association(&resource)?,
+        "DeviceDefinition" => definition(&resource)?,
         "Provenance" => require(&resource, &["target", "agent"])?,
         _ => {}
     }
@@ -222,6 +221,40 @@ fn device(resource: &Map<String, Value>) -> Result<(), Refused> {
     Ok(())
 }
 
+fn association(resource: &Map<String, Value>) -> Result<(), Refused> {
+    require(resource, &["device", "status"])?;
+    concept(resource, "status")?;
+    let status = resource.get("status").and_then(|status| status.get("coding")).and_then(|list| list.get(0));
+    if let Some(coding) = status {
+        code_of(object(coding, "status.coding")?, "code", &ASSOCIATION_STATUS)?;
+    }
+    if !resource.get("device").and_then(|device| device.get("reference")).is_none_or(Value::is_string) {
+        return Err(invalid("device.reference must be a text"));
+    }
+    let Some(period) = resource.get("period") else { return Ok(()) };
+    let period = object(period, "period")?;
+    for name in ["start", "end"] {
+        if period.get(name).is_some_and(|value| !value.as_str().is_some_and(is_date_time)) {
+            return Err(invalid(format!(
+                "period.{name} must be a dateTime, with an offset where it has a time"
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn definition(resource: &Map<String, Value>) -> Result<(), Refused> {
+    for name in list(resource, "deviceName")? {
+        let name = object(name, "deviceName")?;
+        require(name, &["name", "type"])?;
+        code_of(name, "type", &DEVICE_NAME_TYPE)?;
+    }
+    for classification in list(resource, "classification")? {
+        require(object(classification, "classification")?, &["type"])?;
+    }
+    Ok(())
+}
+
 /// FHIR's dateTime: a year, a month, a day, or an instant with seconds and an offset.
 fn is_date_time(text: &str) -> bool {
     let digits = |from: usize, to: usize| {
@@ -276,6 +309,34 @@ mod tests {
         assert_eq!(good.map(is_date_time), [true; 6]);
         for text in bad {
             assert!(!is_date_time(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_device_family_has_its_own_rules() {
+        let good = [
+            (
+                "DeviceAssociation",
+                r#"{"resourceType":"DeviceAssociation","device":{"reference":"Device/1"},"status":{"coding":[{"code":"attached"}]},"period":{"start":"2026"}}"#,
+            ),
+            (
+                "DeviceDefinition",
+                r#"{"resourceType":"DeviceDefinition","deviceName":[{"name":"Body+","type":"user-friendly-name"}]}"#,
+            ),
+        ];
+        for (kind, text) in good {
+            assert!(check(kind, text).is_ok(), "{text}");
+        }
+        for (nth, from, to) in [
+            (0, "attached", "detached"),
+            (0, r#""device":{"reference":"Device/1"},"#, ""),
+            (0, r#""Device/1""#, "1"),
+            (0, "\"2026\"", "\"soon\""),
+            (1, "user-friendly-name", "nickname"),
+            (1, r#""name":"Body+","#, ""),
+        ] {
+            let (kind, text) = good[nth];
+            assert!(check(kind, &text.replace(from, to)).is_err(), "{from} as {to}");
         }
     }
 

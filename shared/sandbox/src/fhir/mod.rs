@@ -64,6 +64,7 @@ pub struct Stats {
 pub struct FhirServer {
     bearer: Option<Arc<str>>,
     body_limit: usize,
+    version: &'static str,
     shared: Arc<Inner>,
 }
 
@@ -83,7 +84,7 @@ impl FhirServer {
     /// An empty server that asks for no token and takes bodies up to 8 MiB.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         let state = Mutex::new(State::default());
-        Self { bearer: None, body_limit: 8 << 20, shared: Arc::new(Inner { clock, state }) }
+        Self { bearer: None, body_limit: 8 << 20, version: "5.0.0", shared: Arc::new(Inner { clock, state }) }
     }
 
     /// The same server, but everything under `/fhir` except `metadata` needs this bearer token.
@@ -97,6 +98,13 @@ impl FhirServer {
     #[must_use]
     pub fn with_body_limit(mut self, bytes: usize) -> Self {
         self.body_limit = bytes;
+        self
+    }
+
+    /// The same server, but it says that it speaks this version of FHIR. What it stores it looks at as before.
+    #[must_use]
+    pub fn with_version(mut self, version: &'static str) -> Self {
+        self.version = version;
         self
     }
 

@@ -207,7 +207,7 @@ impl FhirServer {
             "date": self.now().to_string(),
             "kind": "instance",
             "software": { "name": "Open Health Exchange sandbox" },
-            "fhirVersion": "5.0.0",
+            "fhirVersion": self.version,
             "format": ["application/fhir+json"],
             "rest": [{
                 "mode": "server",

@@ -1,5 +1,7 @@
 //! Search: the parameters that tell readings apart, and pages of what they find.
 
+use ohx_domain::Instant;
+
 use super::TYPES;
 use super::outcome::Refused;
 use super::store::{Key, Store, Stored};
@@ -15,9 +17,14 @@ enum Param {
     Id(Vec<String>),
     /// References such as `Patient/p1`.
     Subject(Vec<String>),
+    /// Measured at or after this instant, at least in part; or at or before it.
+    Date {
+        after: bool,
+        at: Instant,
+    },
 }
 
-/// `system|value`, `|value` (no system) or `value` (any system).
+/// `system|value`, `|value` (no system), `value` (any system) or `system|` (any value).
 struct Token {
     system: Option<String>,
     value: String,
@@ -33,7 +40,8 @@ impl Token {
     }
 
     fn matches(&self, system: &str, value: &str) -> bool {
-        self.value == value && self.system.as_ref().is_none_or(|wanted| wanted == system)
+        let any = self.value.is_empty() && self.system.as_deref().is_some_and(|system| !system.is_empty());
+        (any || self.value == value) && self.system.as_ref().is_none_or(|wanted| wanted == system)
     }
 }
 
@@ -87,6 +95,9 @@ impl Condition {
                 .as_deref()
                 .is_some_and(|status| tokens.iter().any(|token| token.value == status)),
             Param::Id(ids) => ids.contains(&key.1),
+            Param::Date { after, at } => {
+                stored.effective.is_some_and(|(start, end)| if *after { end >= *at } else { start <= *at })
+            }
             Param::Subject(subjects) => {
                 stored.subject.as_ref().is_some_and(|subject| subjects.contains(subject))
             }
@@ -96,7 +107,9 @@ impl Condition {
     /// The identifier values of which a match must have one, for the index.
     pub(super) fn identifier_values(&self) -> Option<impl Iterator<Item = &str>> {
         self.0.iter().find_map(|param| match param {
-            Param::Identifier(tokens) => Some(tokens.iter().map(|token| token.value.as_str())),
+            Param::Identifier(tokens) if tokens.iter().all(|token| !token.value.is_empty()) => {
+                Some(tokens.iter().map(|token| token.value.as_str()))
+            }
             _ => None,
         })
     }
@@ -121,6 +134,15 @@ impl Param {
             "patient" => {
                 let full = |id: String| if id.contains('/') { id } else { format!("Patient/{id}") };
                 Self::Subject(texts().into_iter().map(full).collect())
+            }
+            "date" => {
+                let (after, at) = match (value.strip_prefix("ge"), value.strip_prefix("le")) {
+                    (Some(at), _) => (true, at),
+                    (_, Some(at)) => (false, at),
+                    _ => return Err(Refused::malformed("this server knows dates with ge and le")),
+                };
+                let at = at.parse().map_err(|_| Refused::malformed("the date has no time and offset"))?;
+                Self::Date { after, at }
             }
             "_count" | "_elements" | "_summary" | "_offset" | "_format" | "_total" => return Ok(None),
             _ => {
@@ -226,6 +248,7 @@ mod tests {
         assert!(token.matches("http://a|b", r"x,y$\"));
         assert!(Token::parse("v").matches("any", "v"));
         assert!(Token::parse("|v").matches("", "v") && !Token::parse("|v").matches("any", "v"));
+        assert!(Token::parse("s|").matches("s", "v") && !Token::parse("s|").matches("t", "v"));
         assert_eq!(split(r"a\,b,c", ','), [r"a\,b", "c"]);
     }
 

@@ -27,6 +27,8 @@ pub(super) struct Stored {
     /// System and code of each coding of `code`.
     pub(super) codes: Vec<(String, String)>,
     pub(super) status: Option<String>,
+    /// From when to when it was measured, where it says so.
+    pub(super) effective: Option<(Instant, Instant)>,
 }
 
 /// What a write did.
@@ -172,6 +174,7 @@ impl Store {
             subject: text_at(resource, "subject", "reference"),
             codes: codes(resource),
             status: resource.get("status").and_then(Value::as_str).map(str::to_owned),
+            effective: effective(resource),
         };
         let previous = self.put(key.clone(), Some(stored));
         if let Some(journal) = &mut self.journal {
@@ -219,6 +222,20 @@ impl Store {
 
 fn text_at(resource: &Map<String, Value>, outer: &str, inner: &str) -> Option<String> {
     resource.get(outer)?.get(inner)?.as_str().map(str::to_owned)
+}
+
+fn effective(resource: &Map<String, Value>) -> Option<(Instant, Instant)> {
+    let at = |text: Option<&str>| text?.parse::<Instant>().ok();
+    let one =
+        ["effectiveDateTime", "effectiveInstant"].into_iter().find_map(|name| resource.get(name)?.as_str());
+    match at(one) {
+        Some(at) => Some((at, at)),
+        None => {
+            let start = at(resource.get("effectivePeriod")?.get("start")?.as_str())?;
+            let end = at(text_at(resource, "effectivePeriod", "end").as_deref());
+            Some((start, end.unwrap_or(start)))
+        }
+    }
 }
 
 fn pairs(list: Option<&Value>, first: &str, second: &str) -> Vec<(String, String)> {

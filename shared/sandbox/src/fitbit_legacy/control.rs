@@ -10,7 +10,8 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{ALL, Entry, Fault, Person, Retired, Simulator, SimulatorError, Stats};
+use super::{ALL, Entry, Person, Retired, Simulator, SimulatorError};
+use crate::steer::{self, Past, done, refused};
 
 /// All of it, as JSON, under `/_sandbox/fitbit-legacy`.
 pub(super) fn routes() -> Router<Simulator> {
@@ -22,11 +23,9 @@ pub(super) fn routes() -> Router<Simulator> {
         .route("/persons/{person}/unlink", post(unlink))
         .route("/persons/{person}/truth", get(truth))
         .route("/truth", get(counts))
-        .route("/redirects", post(redirect))
         .route("/subscriber", post(subscriber))
         .route("/retired", post(retire).delete(revive))
-        .route("/faults", post(inject).delete(clear))
-        .route("/stats", get(stats));
+        .merge(steer::routes());
     Router::new().nest("/_sandbox/fitbit-legacy", routes)
 }
 
@@ -36,16 +35,12 @@ impl IntoResponse for SimulatorError {
             Self::UnknownPerson | Self::UnknownRecord => StatusCode::NOT_FOUND,
             Self::UnknownZone | Self::NotVerified => StatusCode::UNPROCESSABLE_ENTITY,
         };
-        (status, Json(json!({ "error": self.to_string() }))).into_response()
+        refused(status, &self)
     }
 }
 
 type Reply<T> = Result<Json<T>, SimulatorError>;
 type Sim = Shared<Simulator>;
-
-fn done() -> Json<Value> {
-    Json(json!({ "done": true }))
-}
 
 async fn persons(Shared(sim): Sim) -> Json<Vec<Person>> {
     Json(sim.persons())
@@ -56,17 +51,7 @@ async fn add_person(Shared(sim): Sim, Json(person): Json<Person>) -> Reply<Perso
     Ok(Json(person))
 }
 
-#[derive(Deserialize)]
-struct History {
-    #[serde(default = "month")]
-    days: u32,
-}
-
-fn month() -> u32 {
-    30
-}
-
-async fn history(Shared(sim): Sim, Path(person): Path<String>, Json(of): Json<History>) -> Reply<Value> {
+async fn history(Shared(sim): Sim, Path(person): Path<String>, Json(of): Json<Past>) -> Reply<Value> {
     Ok(Json(json!({ "entries": sim.seed(&person, of.days)? })))
 }
 
@@ -126,16 +111,6 @@ async fn counts(Shared(sim): Sim) -> Reply<BTreeMap<String, usize>> {
 }
 
 #[derive(Deserialize)]
-struct Redirect {
-    uri: String,
-}
-
-async fn redirect(Shared(sim): Sim, Json(redirect): Json<Redirect>) -> Json<Value> {
-    sim.register_redirect(&redirect.uri);
-    done()
-}
-
-#[derive(Deserialize)]
 struct NewSubscriber {
     url: String,
     code: String,
@@ -159,18 +134,4 @@ async fn retire(Shared(sim): Sim, Json(how): Json<How>) -> Json<Value> {
 async fn revive(Shared(sim): Sim) -> Json<Value> {
     sim.retire(None);
     done()
-}
-
-async fn inject(Shared(sim): Sim, Json(fault): Json<Fault>) -> Json<Value> {
-    sim.inject(fault);
-    done()
-}
-
-async fn clear(Shared(sim): Sim) -> Json<Value> {
-    sim.clear_faults();
-    done()
-}
-
-async fn stats(Shared(sim): Sim) -> Json<Stats> {
-    Json(sim.stats())
 }

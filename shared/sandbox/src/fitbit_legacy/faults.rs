@@ -1,7 +1,5 @@
 //! What can go wrong at a cloud, switched on from outside.
 
-use std::collections::VecDeque;
-
 use serde::{Deserialize, Serialize};
 
 /// How a service answers that has ended.
@@ -89,7 +87,7 @@ pub(super) enum Instead {
 #[derive(Debug, Default)]
 pub(super) struct Faults {
     pub(super) retired: Option<Retired>,
-    instead: VecDeque<(Instead, u32)>,
+    pub(super) instead: crate::faults::Instead<Instead>,
     pub(super) truncate: u32,
     pub(super) unreadable: u32,
     pub(super) foreign: u32,
@@ -104,36 +102,17 @@ impl Faults {
             Fault::TruncateNextAnswer => self.truncate += 1,
             Fault::UnreadableEntry => self.unreadable += 1,
             Fault::ForeignNext => self.foreign += 1,
-            Fault::HtmlErrorPage { status, calls } => self.instead.push_back((Instead::Html(status), calls)),
+            Fault::HtmlErrorPage { status, calls } => self.instead.push(Instead::Html(status), calls),
             Fault::Error { status, error_type, calls } => {
-                self.instead.push_back((Instead::Error(status, error_type), calls));
+                self.instead.push(Instead::Error(status, error_type), calls);
             }
             Fault::GoogleError { status, name, calls } => {
-                self.instead.push_back((Instead::Google(status, name), calls));
+                self.instead.push(Instead::Google(status, name), calls);
             }
-            Fault::TooManyRequests { calls } => self.instead.push_back((Instead::TooMany, calls)),
+            Fault::TooManyRequests { calls } => self.instead.push(Instead::TooMany, calls),
             Fault::DropReplyAfterRefresh => self.drop_refresh += 1,
             Fault::LoseNotifications { count } => self.lose += count,
             Fault::DoubleNotifications { count } => self.double += count,
         }
     }
-
-    /// What the next call gets instead of its answer, if anything.
-    pub(super) fn next_instead(&mut self) -> Option<Instead> {
-        while let Some((instead, calls)) = self.instead.front_mut() {
-            if *calls > 0 {
-                *calls -= 1;
-                return Some(instead.clone());
-            }
-            self.instead.pop_front();
-        }
-        None
-    }
-}
-
-/// Takes one from a count of things still to go wrong.
-pub(super) fn take(count: &mut u32) -> bool {
-    let due = *count > 0;
-    *count = count.saturating_sub(1);
-    due
 }

@@ -22,17 +22,18 @@ mod truth;
 mod wire;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
 use axum::routing::{any, get, post};
-use ohx_domain::{Clock, Instant};
+use ohx_domain::Clock;
 use rand::SeedableRng;
 use rand::rngs::Xoshiro256PlusPlus;
 use serde::Serialize;
 use tokio::sync::watch;
 
+use crate::steer::steered;
 pub use data::{ALL, Device, Entry, Person, USUAL};
 pub use faults::{Fault, Retired};
 
@@ -133,6 +134,8 @@ struct State {
     stats: Stats,
 }
 
+steered!(Simulator, Fault, Stats);
+
 impl Simulator {
     /// A cloud without persons. `http` is what it calls the subscriber with.
     pub fn new(config: Config, clock: Arc<dyn Clock>, http: reqwest::Client) -> Self {
@@ -163,52 +166,8 @@ impl Simulator {
             .with_state(self.clone())
     }
 
-    /// Registers one more redirect URL for the client, such as one whose port was not known before.
-    pub fn register_redirect(&self, uri: &str) {
-        let mut state = self.state();
-        if !state.redirects.iter().any(|known| known == uri) {
-            state.redirects.push(uri.to_owned());
-        }
-    }
-
-    /// What has happened so far.
-    pub fn stats(&self) -> Stats {
-        self.state().stats.clone()
-    }
-
-    /// Switches a fault on.
-    pub fn inject(&self, fault: Fault) {
-        self.state().faults.inject(fault);
-    }
-
     /// Ends the service in one of the ways in which services end, or brings it back.
     pub fn retire(&self, how: Option<Retired>) {
         self.state().faults.retired = how;
-    }
-
-    /// Switches every fault off, and brings the service back.
-    pub fn clear_faults(&self) {
-        self.state().faults = faults::Faults::default();
-    }
-
-    /// Completes when no notification is on its way.
-    pub async fn idle(&self) {
-        // An error would mean that the sender is gone, and it lives as long as `self`.
-        let _ = self.0.in_flight.subscribe().wait_for(|count| *count == 0).await;
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        // A panic elsewhere must not stop a simulator whose state is only data.
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn now(&self) -> Instant {
-        self.0.clock.now()
-    }
-}
-
-impl std::fmt::Debug for Simulator {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Simulator").finish_non_exhaustive()
     }
 }

@@ -9,10 +9,10 @@ use jiff::civil::Date;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use super::faults::take;
 use super::oauth::Caller;
 use super::wire::{Answer, Refusal};
 use super::{Simulator, SimulatorError};
+use crate::faults::take;
 
 /// Collections, and the scope that each needs.
 const COLLECTIONS: [(&str, &[&str]); 5] = [

@@ -14,10 +14,10 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use super::consent::Request;
-use super::faults::take;
 use super::wire::{Refusal, ended};
 use super::{Simulator, SimulatorError, State};
 use crate::drop_reply::drop_reply;
+use crate::faults::take;
 
 const CODE_LIFE: Duration = Duration::from_secs(10 * 60);
 const ACCESS_LIFE: Duration = Duration::from_secs(28_800);

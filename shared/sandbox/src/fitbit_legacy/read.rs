@@ -7,9 +7,10 @@ use url::form_urlencoded;
 
 use super::Simulator;
 use super::data::{Account, Entry};
-use super::faults::{Faults, take};
+use super::faults::Faults;
 use super::oauth::Caller;
 use super::wire::{Answer, Refusal};
+use crate::faults::take;
 
 /// The paths of ranges: what stands between `/user/-/` and `/date/`, the record, its scope, its list's name and the most
 /// days at once.

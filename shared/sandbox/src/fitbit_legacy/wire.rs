@@ -6,9 +6,10 @@ use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use serde_json::json;
 
-use super::faults::{Instead, Retired, take};
+use super::faults::{Instead, Retired};
 use super::{Simulator, notify, read};
 use crate::drop_reply::drop_reply;
+use crate::faults::take;
 
 /// An error in the API's own shape.
 #[derive(Debug, Clone)]
@@ -88,7 +89,7 @@ pub(super) async fn api(
         let kind = read::kind_of(path);
         *state.stats.calls.entry(kind.to_owned()).or_insert(0) += 1;
         state.stats.languages += u64::from(headers.contains_key(header::ACCEPT_LANGUAGE));
-        (state.faults.next_instead(), state.faults.retired)
+        (state.faults.instead.next(), state.faults.retired)
     };
     if let Some(ended) = ended(retired, true) {
         return ended;

@@ -11,7 +11,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::{Fault, NewPoint, Person, Point, Simulator, SimulatorError, Stats, USUAL};
+use super::{NewPoint, Person, Point, Simulator, SimulatorError, USUAL};
+use crate::steer::{self, Past, done, refused};
 
 /// All of it, as JSON, under `/_sandbox/google-health`.
 pub(super) fn routes() -> Router<Simulator> {
@@ -24,11 +25,9 @@ pub(super) fn routes() -> Router<Simulator> {
         .route("/persons/{person}/weigh", post(weigh))
         .route("/persons/{person}/unlink", post(unlink))
         .route("/persons/{person}/truth", get(truth))
-        .route("/redirects", post(register))
         .route("/subscribers", get(subscribers))
         .route("/keys", post(rotate))
-        .route("/faults", post(inject).delete(clear))
-        .route("/stats", get(stats));
+        .merge(steer::routes());
     Router::new().nest("/_sandbox/google-health", routes)
 }
 
@@ -39,7 +38,7 @@ impl IntoResponse for SimulatorError {
             Self::BadPoint | Self::UnknownZone => StatusCode::UNPROCESSABLE_ENTITY,
             Self::NoKey => StatusCode::INTERNAL_SERVER_ERROR,
         };
-        (status, Json(json!({ "error": self.to_string() }))).into_response()
+        refused(status, &self)
     }
 }
 
@@ -55,20 +54,10 @@ async fn add_person(Shared(sim): Sim, Json(person): Json<Person>) -> Reply<Perso
     Ok(Json(person))
 }
 
-#[derive(Deserialize)]
-struct DailyHistory {
-    #[serde(default = "month")]
-    days: u32,
-}
-
-fn month() -> u32 {
-    30
-}
-
 async fn daily_history(
     Shared(sim): Sim,
     Path(person): Path<u64>,
-    Json(of): Json<DailyHistory>,
+    Json(of): Json<Past>,
 ) -> Reply<BTreeMap<String, usize>> {
     sim.seed_daily(person, of.days).map(Json)
 }
@@ -117,38 +106,10 @@ async fn truth(Shared(sim): Sim, Path(person): Path<u64>) -> Reply<Value> {
     Ok(Json(json!({ "readings": sim.readings(person, &USUAL)?, "counts": sim.counts(person)? })))
 }
 
-#[derive(Deserialize)]
-struct Redirect {
-    uri: String,
-}
-
-async fn register(Shared(sim): Sim, Json(redirect): Json<Redirect>) -> Json<Value> {
-    sim.register_redirect(&redirect.uri);
-    done()
-}
-
 async fn subscribers(Shared(sim): Sim) -> Json<BTreeMap<String, String>> {
     Json(sim.subscribers())
 }
 
 async fn rotate(Shared(sim): Sim) -> Reply<Value> {
     sim.rotate_key().map(|()| done())
-}
-
-async fn inject(Shared(sim): Sim, Json(fault): Json<Fault>) -> Json<Value> {
-    sim.inject(fault);
-    done()
-}
-
-async fn clear(Shared(sim): Sim) -> Json<Value> {
-    sim.clear_faults();
-    done()
-}
-
-async fn stats(Shared(sim): Sim) -> Json<Stats> {
-    Json(sim.stats())
-}
-
-fn done() -> Json<Value> {
-    Json(json!({ "done": true }))
 }

@@ -1,6 +1,5 @@
 //! What can go wrong at a cloud, switched on from outside.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -79,7 +78,7 @@ pub(super) enum Instead {
 
 #[derive(Debug, Default)]
 pub(super) struct Faults {
-    instead: VecDeque<(Instead, u32)>,
+    pub(super) instead: crate::faults::Instead<Instead>,
     pub(super) latency: Duration,
     pub(super) slow: usize,
     pub(super) truncate: u32,
@@ -94,9 +93,9 @@ pub(super) struct Faults {
 impl Faults {
     pub(super) fn inject(&mut self, fault: Fault) {
         match fault {
-            Fault::HttpStatus { status, calls } => self.instead.push_back((Instead::Status(status), calls)),
-            Fault::HtmlErrorPage { status, calls } => self.instead.push_back((Instead::Html(status), calls)),
-            Fault::TooManyRequests { calls } => self.instead.push_back((Instead::Status(429), calls)),
+            Fault::HttpStatus { status, calls } => self.instead.push(Instead::Status(status), calls),
+            Fault::HtmlErrorPage { status, calls } => self.instead.push(Instead::Html(status), calls),
+            Fault::TooManyRequests { calls } => self.instead.push(Instead::Status(429), calls),
             Fault::SlowPages { larger_than } => self.slow = larger_than,
             Fault::TruncateNextPage => self.truncate += 1,
             Fault::WrongTypeInOnePoint => self.wrong_type += 1,
@@ -108,23 +107,4 @@ impl Faults {
             Fault::NotificationsWithoutAuthorization { count } => self.bare += count,
         }
     }
-
-    /// What the next call gets instead of its answer, if anything.
-    pub(super) fn next_instead(&mut self) -> Option<Instead> {
-        while let Some((instead, calls)) = self.instead.front_mut() {
-            if *calls > 0 {
-                *calls -= 1;
-                return Some(instead.clone());
-            }
-            self.instead.pop_front();
-        }
-        None
-    }
-}
-
-/// Takes one, where there is one.
-pub(super) fn take(count: &mut u32) -> bool {
-    let there = *count > 0;
-    *count = count.saturating_sub(1);
-    there
 }

@@ -29,7 +29,7 @@ mod types;
 mod wire;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
@@ -40,6 +40,7 @@ use rand::rngs::Xoshiro256PlusPlus;
 use serde::Serialize;
 use tokio::sync::watch;
 
+use crate::steer::steered;
 pub use data::{NewPoint, Person, Point};
 pub use faults::Fault;
 pub use truth::USUAL;
@@ -166,6 +167,8 @@ struct State {
     told: u64,
 }
 
+steered!(Simulator, Fault, Stats);
+
 impl Simulator {
     /// A cloud without people. `http` is what it calls notification addresses with.
     ///
@@ -203,49 +206,5 @@ impl Simulator {
             .route(&format!("{subscribers}/{{id}}"), axum::routing::patch(admin::patch).delete(admin::delete))
             .merge(control::routes())
             .with_state(self.clone())
-    }
-
-    /// Registers one more redirect URL for the client, such as one whose port was not known before.
-    pub fn register_redirect(&self, uri: &str) {
-        let mut state = self.state();
-        if !state.redirects.iter().any(|known| known == uri) {
-            state.redirects.push(uri.to_owned());
-        }
-    }
-
-    /// What has happened so far.
-    pub fn stats(&self) -> Stats {
-        self.state().stats.clone()
-    }
-
-    /// Switches a fault on.
-    pub fn inject(&self, fault: Fault) {
-        self.state().faults.inject(fault);
-    }
-
-    /// Switches every fault off.
-    pub fn clear_faults(&self) {
-        self.state().faults = faults::Faults::default();
-    }
-
-    /// Completes when no notification is on its way, retries included.
-    pub async fn idle(&self) {
-        // An error would mean that the sender is gone, and it lives as long as `self`.
-        let _ = self.0.in_flight.subscribe().wait_for(|count| *count == 0).await;
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        // A panic elsewhere must not stop a simulator whose state is only data.
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn now(&self) -> Instant {
-        self.0.clock.now()
-    }
-}
-
-impl std::fmt::Debug for Simulator {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Simulator").finish_non_exhaustive()
     }
 }

@@ -10,10 +10,10 @@ use data_encoding::BASE64;
 use ohx_domain::Instant;
 use serde_json::{Value, json};
 
-use super::faults::take;
 use super::points::instant;
 use super::types::Type;
 use super::{Simulator, SimulatorError, State};
+use crate::faults::take;
 
 pub(super) const VERIFIER: &str = "Google-Health-API-Webhooks-Verifier";
 const SENDER: &str = "Google-Health-API-Webhooks";

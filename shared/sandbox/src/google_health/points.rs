@@ -12,11 +12,11 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::data::{Account, Point};
-use super::faults::take;
 use super::filter::{self, Bounds};
 use super::types::{Time, Type};
 use super::wire::Refusal;
 use super::{Config, State};
+use crate::faults::take;
 
 /// A second as RFC 3339.
 pub(super) fn instant(second: i64) -> String {

@@ -131,7 +131,7 @@ pub(super) async fn api(
         let mut state = sim.state();
         let name = asked.as_ref().map_or_else(|_| "unknown".to_owned(), Asked::name);
         *state.stats.calls.entry(name).or_insert(0) += 1;
-        state.faults.next_instead()
+        state.faults.instead.next()
     };
     match instead {
         Some(Instead::Html(status)) => {

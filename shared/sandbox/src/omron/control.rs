@@ -10,8 +10,9 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{ALL, Fault, Manner, NewRow, Person, Row, Simulator, SimulatorError, Stats};
+use super::{ALL, Manner, NewRow, Person, Row, Simulator, SimulatorError};
 use crate::Reading;
+use crate::steer::{self, Past, done, refused};
 
 /// All of it, as JSON, under `/_sandbox/omron`.
 pub(super) fn routes() -> Router<Simulator> {
@@ -23,10 +24,8 @@ pub(super) fn routes() -> Router<Simulator> {
         .route("/persons/{person}/truth", get(truth))
         .route("/truth", get(all_counts))
         .route("/manner", put(behave))
-        .route("/redirects", post(register))
         .route("/notifications", put(notifications))
-        .route("/faults", post(inject).delete(clear))
-        .route("/stats", get(stats));
+        .merge(steer::routes());
     Router::new().nest("/_sandbox/omron", routes)
 }
 
@@ -36,16 +35,12 @@ impl IntoResponse for SimulatorError {
             Self::UnknownPerson => StatusCode::NOT_FOUND,
             Self::BadValue | Self::UnknownZone => StatusCode::UNPROCESSABLE_ENTITY,
         };
-        (status, Json(json!({ "error": self.to_string() }))).into_response()
+        refused(status, &self)
     }
 }
 
 type Reply<T> = Result<Json<T>, SimulatorError>;
 type Sim = Shared<Simulator>;
-
-fn done() -> Json<Value> {
-    Json(json!({ "done": true }))
-}
 
 async fn persons(Shared(sim): Sim) -> Json<Vec<Person>> {
     Json(sim.persons())
@@ -56,12 +51,7 @@ async fn add_person(Shared(sim): Sim, Json(person): Json<Person>) -> Reply<Perso
     Ok(Json(person))
 }
 
-#[derive(Deserialize)]
-struct History {
-    days: u32,
-}
-
-async fn history(Shared(sim): Sim, Path(person): Path<String>, Json(of): Json<History>) -> Reply<Value> {
+async fn history(Shared(sim): Sim, Path(person): Path<String>, Json(of): Json<Past>) -> Reply<Value> {
     let rows = sim.seed_history(&person, of.days)?;
     Ok(Json(json!({ "rows": rows })))
 }
@@ -106,16 +96,6 @@ async fn behave(Shared(sim): Sim, Json(manner): Json<Manner>) -> Json<Value> {
 }
 
 #[derive(Deserialize)]
-struct Redirect {
-    uri: String,
-}
-
-async fn register(Shared(sim): Sim, Json(redirect): Json<Redirect>) -> Json<Value> {
-    sim.register_redirect(&redirect.uri);
-    done()
-}
-
-#[derive(Deserialize)]
 struct Notifications {
     #[serde(default)]
     address: Option<String>,
@@ -124,18 +104,4 @@ struct Notifications {
 async fn notifications(Shared(sim): Sim, Json(to): Json<Notifications>) -> Json<Value> {
     sim.register_notifications(to.address.as_deref());
     done()
-}
-
-async fn inject(Shared(sim): Sim, Json(fault): Json<Fault>) -> Json<Value> {
-    sim.inject(fault);
-    done()
-}
-
-async fn clear(Shared(sim): Sim) -> Json<Value> {
-    sim.clear_faults();
-    done()
-}
-
-async fn stats(Shared(sim): Sim) -> Json<Stats> {
-    Json(sim.stats())
 }

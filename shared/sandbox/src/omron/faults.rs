@@ -1,6 +1,5 @@
 //! What can go wrong at a cloud, switched on from outside.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -71,7 +70,7 @@ pub(super) enum Instead {
 
 #[derive(Debug, Default)]
 pub(super) struct Faults {
-    instead: VecDeque<(Instead, u32)>,
+    pub(super) instead: crate::faults::Instead<Instead>,
     pub(super) latency: Duration,
     pub(super) truncate: u32,
     pub(super) unreadable: u32,
@@ -95,25 +94,6 @@ impl Faults {
                 (Instead::InBody(status, reason, error_code), calls)
             }
         };
-        self.instead.push_back((instead, calls));
+        self.instead.push(instead, calls);
     }
-
-    /// What the next call gets instead of its answer, if anything.
-    pub(super) fn next_instead(&mut self) -> Option<Instead> {
-        while let Some((instead, calls)) = self.instead.front_mut() {
-            if *calls > 0 {
-                *calls -= 1;
-                return Some(instead.clone());
-            }
-            self.instead.pop_front();
-        }
-        None
-    }
-}
-
-/// Takes one from a count of things still to go wrong.
-pub(super) fn take(count: &mut u32) -> bool {
-    let due = *count > 0;
-    *count = count.saturating_sub(1);
-    due
 }

@@ -14,8 +14,9 @@ use jiff::tz::Offset;
 use serde_json::{Value, json};
 
 use super::data::{Account, Moment};
-use super::faults::{Instead, take};
+use super::faults::Instead;
 use super::{Manner, Paging, Row, Simulator, State, Type};
+use crate::faults::take;
 
 /// Keys count from here: they look like milliseconds.
 const FIRST_KEY: usize = 1_697_040_000_000;
@@ -49,7 +50,7 @@ pub(super) async fn measurement(
         let mut state = sim.state();
         let of = form.get("type").and_then(|name| Type::by_name(name));
         state.count("measurement", of.map_or("other", Type::name));
-        state.faults.next_instead()
+        state.faults.instead.next()
     };
     match instead {
         Some(Instead::Html(status)) => {

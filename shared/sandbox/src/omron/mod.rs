@@ -22,7 +22,7 @@ mod oauth;
 mod truth;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
@@ -33,6 +33,7 @@ use rand::rngs::Xoshiro256PlusPlus;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
+use crate::steer::steered;
 pub use data::{NewRow, Person, Row, Type};
 pub use faults::Fault;
 pub use truth::{ALL, USUAL};
@@ -219,6 +220,8 @@ struct State {
     quota: VecDeque<Instant>,
 }
 
+steered!(Simulator, Fault, Stats);
+
 impl Simulator {
     /// A cloud without persons. `http` is what it sends notifications with.
     pub fn new(config: Config, clock: Arc<dyn Clock>, http: reqwest::Client) -> Self {
@@ -252,14 +255,6 @@ impl Simulator {
             .with_state(self.clone())
     }
 
-    /// Allows one more redirect URL, such as one whose port was not known before.
-    pub fn register_redirect(&self, uri: &str) {
-        let mut state = self.state();
-        if !state.redirects.iter().any(|known| known == uri) {
-            state.redirects.push(uri.to_owned());
-        }
-    }
-
     /// Registers the address that notifications go to, as OMRON's staff would; `None` for none.
     pub fn register_notifications(&self, address: Option<&str>) {
         self.state().address = address.map(str::to_owned);
@@ -268,36 +263,6 @@ impl Simulator {
     /// Does from now on what clients describe in several ways in this way.
     pub fn behave(&self, manner: Manner) {
         self.state().manner = manner;
-    }
-
-    /// What has happened so far.
-    pub fn stats(&self) -> Stats {
-        self.state().stats.clone()
-    }
-
-    /// Switches a fault on.
-    pub fn inject(&self, fault: Fault) {
-        self.state().faults.inject(fault);
-    }
-
-    /// Switches every fault off.
-    pub fn clear_faults(&self) {
-        self.state().faults = faults::Faults::default();
-    }
-
-    /// Completes when no notification is on its way, retries included.
-    pub async fn idle(&self) {
-        // An error would mean that the sender is gone, and it lives as long as `self`.
-        let _ = self.0.in_flight.subscribe().wait_for(|count| *count == 0).await;
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        // A panic elsewhere must not stop a simulator whose state is only data.
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn now(&self) -> Instant {
-        self.0.clock.now()
     }
 
     /// Counts a call against the client's minute. A refused one costs nothing.
@@ -312,11 +277,5 @@ impl Simulator {
             state.quota.push_back(now);
         }
         free
-    }
-}
-
-impl std::fmt::Debug for Simulator {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Simulator").finish_non_exhaustive()
     }
 }

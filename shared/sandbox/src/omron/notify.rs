@@ -3,8 +3,8 @@
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use super::faults::take;
 use super::{Simulator, Type};
+use crate::faults::take;
 
 impl Simulator {
     /// Tells that a person has uploaded rows of these types. Outside of an asynchronous runtime nobody can send: it is

@@ -14,9 +14,9 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::consent::Request;
-use super::faults::take;
 use super::{Rotation, Simulator, State};
 use crate::drop_reply::drop_reply;
+use crate::faults::take;
 
 const CODE_LIFE: Duration = Duration::from_secs(300);
 

@@ -11,9 +11,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    ALL, Day, Ecg, Fault, Kind, Measure, NewGroup, Night, Person, Sample, Seeded, Simulator, SimulatorError,
-    Stats, Workout,
+    ALL, Day, Ecg, Kind, Measure, NewGroup, Night, Person, Sample, Seeded, Simulator, SimulatorError, Workout,
 };
+use crate::steer::{self, Past, done, month, refused};
 
 /// All of it, as JSON, under `/_sandbox/withings`.
 pub(super) fn routes() -> Router<Simulator> {
@@ -37,9 +37,7 @@ pub(super) fn routes() -> Router<Simulator> {
         .route("/groups/{grpid}/correct", post(correct))
         .route("/groups/{grpid}/confirm", post(confirm))
         .route("/truth", get(all_counts))
-        .route("/redirects", post(register))
-        .route("/faults", post(inject).delete(clear))
-        .route("/stats", get(stats));
+        .merge(steer::routes());
     Router::new().nest("/_sandbox/withings", routes)
 }
 
@@ -49,7 +47,7 @@ impl IntoResponse for SimulatorError {
             Self::UnknownPerson | Self::UnknownGroup => StatusCode::NOT_FOUND,
             Self::BadWeight | Self::UnknownZone => StatusCode::UNPROCESSABLE_ENTITY,
         };
-        (status, Json(json!({ "error": self.to_string() }))).into_response()
+        refused(status, &self)
     }
 }
 
@@ -82,26 +80,12 @@ struct History {
     groups_per_day: u32,
 }
 
-fn month() -> u32 {
-    30
-}
-
 async fn history(Shared(sim): Sim, Path(person): Path<u64>, Json(of): Json<History>) -> Reply<Value> {
     let groups = sim.seed_history(person, of.days, of.groups_per_day)?;
     Ok(Json(json!({ "groups": groups })))
 }
 
-#[derive(Deserialize)]
-struct DailyHistory {
-    #[serde(default = "month")]
-    days: u32,
-}
-
-async fn daily_history(
-    Shared(sim): Sim,
-    Path(person): Path<u64>,
-    Json(of): Json<DailyHistory>,
-) -> Reply<Seeded> {
+async fn daily_history(Shared(sim): Sim, Path(person): Path<u64>, Json(of): Json<Past>) -> Reply<Seeded> {
     sim.seed_daily(person, of.days).map(Json)
 }
 
@@ -198,32 +182,4 @@ async fn confirm(Shared(sim): Sim, Path(grpid): Path<i64>) -> Reply<Value> {
 
 async fn delete_group(Shared(sim): Sim, Path(grpid): Path<i64>) -> Reply<Value> {
     sim.delete(grpid).map(|()| done())
-}
-
-#[derive(Deserialize)]
-struct Redirect {
-    uri: String,
-}
-
-async fn register(Shared(sim): Sim, Json(redirect): Json<Redirect>) -> Json<Value> {
-    sim.register_redirect(&redirect.uri);
-    done()
-}
-
-async fn inject(Shared(sim): Sim, Json(fault): Json<Fault>) -> Json<Value> {
-    sim.inject(fault);
-    done()
-}
-
-async fn clear(Shared(sim): Sim) -> Json<Value> {
-    sim.clear_faults();
-    done()
-}
-
-async fn stats(Shared(sim): Sim) -> Json<Stats> {
-    Json(sim.stats())
-}
-
-fn done() -> Json<Value> {
-    Json(json!({ "done": true }))
 }

@@ -1,6 +1,5 @@
 //! What can go wrong at a cloud, switched on from outside.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -74,7 +73,7 @@ pub(super) enum Instead {
 pub(super) struct Faults {
     /// By action: status and calls still to go.
     refused: Vec<(String, i64, u32)>,
-    instead: VecDeque<(Instead, u32)>,
+    instead: crate::faults::Instead<Instead>,
     pub(super) latency: Duration,
     pub(super) truncate: u32,
     pub(super) wrong_type: u32,
@@ -88,9 +87,9 @@ impl Faults {
         match fault {
             Fault::TruncateNextPage => self.truncate += 1,
             Fault::WrongTypeInOneMeasure => self.wrong_type += 1,
-            Fault::HtmlErrorPage { status, calls } => self.instead.push_back((Instead::Html(status), calls)),
-            Fault::HttpStatus { status, calls } => self.instead.push_back((Instead::Http(status), calls)),
-            Fault::TooManyRequests { calls } => self.instead.push_back((Instead::TooMany, calls)),
+            Fault::HtmlErrorPage { status, calls } => self.instead.push(Instead::Html(status), calls),
+            Fault::HttpStatus { status, calls } => self.instead.push(Instead::Http(status), calls),
+            Fault::TooManyRequests { calls } => self.instead.push(Instead::TooMany, calls),
             Fault::RefuseAction { action, status, calls } => self.refused.push((action, status, calls)),
             Fault::DropReplyAfterRefresh => self.drop_refresh += 1,
             Fault::Latency { millis } => self.latency = Duration::from_millis(millis),
@@ -106,20 +105,6 @@ impl Faults {
             *calls -= 1;
             return Some(Instead::Refused(*status));
         }
-        while let Some((instead, calls)) = self.instead.front_mut() {
-            if *calls > 0 {
-                *calls -= 1;
-                return Some(instead.clone());
-            }
-            self.instead.pop_front();
-        }
-        None
+        self.instead.next()
     }
-}
-
-/// Takes one from a count of things still to go wrong.
-pub(super) fn take(count: &mut u32) -> bool {
-    let due = *count > 0;
-    *count = count.saturating_sub(1);
-    due
 }

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::data::{Account, Device};
-use super::faults::take;
 use super::wire::{Answer, Call, Refusal};
 use super::{Group, Measure, Simulator, SimulatorError};
+use crate::faults::take;
 
 /// `POST /measure`.
 pub(super) fn measure(sim: &Simulator, action: &str, call: &Call) -> Result<Answer, Refusal> {

@@ -8,10 +8,10 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 use url::Url;
 
-use super::faults::take;
 use super::life::News;
 use super::wire::{Answer, Call, Refusal};
 use super::{NewGroup, Simulator, SimulatorError, State};
+use crate::faults::take;
 
 /// The topics that can be subscribed, and the scope each needs.
 const TOPICS: [(i64, &str); 15] = [

@@ -10,9 +10,9 @@ use rand::RngExt;
 use serde_json::json;
 use sha2::Sha256;
 
-use super::faults::take;
 use super::wire::{Answer, Call, Refusal};
 use super::{Simulator, State};
+use crate::faults::take;
 
 const CODE_LIFE: Duration = Duration::from_secs(30);
 const ACCESS_LIFE: Duration = Duration::from_secs(10_800);

@@ -1,6 +1,7 @@
 //! The adapter against the simulated legacy Fitbit Web API: every record arrives whole, once, and to the last digit; and
 //! its end is told as the end.
 
+mod control;
 mod faults;
 mod news;
 
@@ -286,41 +287,6 @@ fn mapped(record: &str, part: &Part) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_patient_consents_and_tokens_rotate_until_the_grant_ends() {
-    let cloud = Cloud::new().await;
-    let refused = cloud.decide("decline", "").await;
-    assert_eq!((refused["error"].as_str(), refused["state"].as_str()), ("access_denied", "xyz&=1"));
-    let code = cloud.decide(GINA, "").await["code"].clone();
-    for verifier in ["another-verifier-of-at-least-forty-three-characters", VERIFIER] {
-        assert_eq!(cloud.exchange(&code, verifier).await.unwrap_err().remedy(), Remedy::Reauthorize);
-    }
-    let grant = cloud.connect(GINA).await;
-    assert_eq!(grant.account.as_ref().unwrap().reveal(), GINA);
-    assert_eq!((grant.scopes.len(), grant.expires_in), (11, Duration::from_secs(28_800)));
-    assert!(grant.former.is_none());
-
-    cloud.clock.advance(Duration::from_secs(28_801));
-    let error = cloud.read(&grant, "weight", &cloud.last(DAY)).await.unwrap_err();
-    assert_eq!(error.remedy(), Remedy::Refresh);
-    let next = cloud.refresh(&grant).await.unwrap();
-    cloud.read(&next, "weight", &cloud.last(DAY)).await.unwrap();
-    // Good once.
-    let error = cloud.refresh(&grant).await.unwrap_err();
-    assert_eq!(error.remedy(), Remedy::Reauthorize);
-    assert!(error.to_string().contains("invalid_grant"), "{error}");
-
-    let refresh = next.refresh_token.clone().unwrap();
-    for _ in 0..2 {
-        assert!(cloud.adapter.revoke(&cloud.app, &next.access_token, &refresh).await.unwrap());
-    }
-    // A dead token is refreshed first; that this fails as well is what a patient who has left looks like.
-    let error = cloud.read(&next, "weight", &cloud.last(DAY)).await.unwrap_err();
-    assert_eq!(error.remedy(), Remedy::Refresh);
-    assert_eq!(cloud.refresh(&next).await.unwrap_err().remedy(), Remedy::Reauthorize);
-    assert_eq!(cloud.sim.stats().languages, 0, "metric is what is sent where no language is asked for");
-}
-
-#[tokio::test]
 async fn every_reading_arrives_to_the_last_digit_over_pages_of_any_size() {
     for (page_size, person, days) in [(100, GINA, 40), (3, GINA, 12), (100, HUGO, 12)] {
         let cloud = Cloud::with(|config| config.page_size = page_size).await;
@@ -337,6 +303,7 @@ async fn every_reading_arrives_to_the_last_digit_over_pages_of_any_size() {
         assert_eq!(cloud.calls()["profile"], 1, "the zone is asked for once");
         let refused: Vec<_> = cloud.calls().into_keys().filter(|kind| kind == "other").collect();
         assert_eq!(refused, [] as [String; 0]);
+        assert_eq!(cloud.sim.stats().languages, 0, "metric is what is sent where no language is asked for");
     }
 }
 
@@ -367,17 +334,12 @@ async fn records_stand_in_parts_as_they_were_sent() {
 }
 
 #[tokio::test]
-async fn what_comes_late_is_read_again() {
+async fn there_are_no_changes_to_ask_for() {
     let cloud = Cloud::new().await;
     let grant = cloud.connect(GINA).await;
     for record in USUAL {
         assert_eq!(cloud.spec(record).overlap, Duration::from_secs(7 * 86_400), "{record}");
         assert!(!cloud.spec(record).changes);
-    }
-    assert_eq!(cloud.read(&grant, "sleep", &cloud.last(7 * DAY)).await.unwrap().len(), 0);
-    cloud.sim.seed(GINA, 6).unwrap();
-    for record in ["sleep", "hrv", "exercise"] {
-        assert_eq!(cloud.delivered(&grant, record, 7).await, cloud.truth(GINA, record), "{record}");
     }
     let error =
         cloud.page(&grant, "sleep", &Query::Since { since: cloud.clock.now() }, None).await.unwrap_err();
@@ -416,39 +378,4 @@ async fn devices_spoke_at_an_instant() {
     assert_eq!((band.model.as_deref(), band.battery_percent), (Some("Charge 6"), Some(84)));
     assert_eq!(scale.model.as_deref(), Some("Aria Air"));
     assert_eq!(band.last_sync, Some(cloud.clock.now()));
-}
-
-#[tokio::test]
-async fn the_control_interface_makes_the_same_world_for_the_same_seed() {
-    let (one, two) = (Cloud::new().await, Cloud::new().await);
-    let api = one.app.config.base_urls["api"].clone();
-    let at = |path: &str| api.join(&format!("/_sandbox/fitbit-legacy{path}")).unwrap();
-    let post = async |path: &str, body: serde_json::Value| {
-        let reply = client().post(at(path)).json(&body).send().await.unwrap();
-        assert_eq!(reply.status(), 200, "{path}");
-        reply.json::<serde_json::Value>().await.unwrap()
-    };
-    post(&format!("/persons/{GINA}/history"), serde_json::json!({ "days": 9 })).await;
-    two.sim.seed(GINA, 9).unwrap();
-    for record in ALL {
-        assert!(one.truth(GINA, record) == two.truth(GINA, record), "{record}");
-    }
-    post(&format!("/persons/{GINA}/weigh"), serde_json::json!({ "grams": 72100 })).await;
-    post("/retired", serde_json::json!({ "how": "gone" })).await;
-    post("/faults", serde_json::json!({ "fault": "too-many-requests", "calls": 2 })).await;
-    client().delete(at("/faults")).send().await.unwrap();
-    let grant = one.connect(GINA).await;
-    let days = one.delivered(&grant, "weight", 8).await;
-    assert!(days.iter().any(|line| line.contains("72.100 kg")), "{days:?}");
-    let nobody = client().get(at("/persons/X/truth")).send().await.unwrap();
-    assert_eq!(nobody.status(), 404);
-    let truth: Vec<serde_json::Value> = client()
-        .get(at(&format!("/persons/{GINA}/truth?records=weight,fat")))
-        .send()
-        .await
-        .unwrap()
-        .json()
-        .await
-        .unwrap();
-    assert_eq!(truth.len(), one.sim.readings(GINA, &["weight", "fat"]).unwrap().len());
 }

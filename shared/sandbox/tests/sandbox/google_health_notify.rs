@@ -64,7 +64,7 @@ impl Address {
     fn heard(&self) -> Vec<(String, String, Interval)> {
         let told = std::mem::take(&mut *self.heard.lock().unwrap());
         let told = told.into_iter().map(|Notified { account, what }| match what {
-            Notification::Changed { records, window } => {
+            Notification::Changed { records, window } | Notification::Removed { records, window } => {
                 (account.reveal().clone(), records[0].to_string(), window)
             }
             other => panic!("{other:?}"),

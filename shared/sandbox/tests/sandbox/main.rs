@@ -1,6 +1,7 @@
 //! Both simulators over real HTTP on loopback, held against what their sources say.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod beurer_contract_adapter;
 mod fhir_bundle;
 mod fhir_rest;
 mod fitbit_legacy_adapter;

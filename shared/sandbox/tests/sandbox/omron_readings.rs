@@ -242,7 +242,7 @@ async fn one_bad_row_costs_itself_alone() {
     cloud.sim.seed_history(CARLA, 5).unwrap();
     let token = cloud.connect(CARLA).await.access_token;
     let window = interval(cloud.now() - 6 * DAY, cloud.now());
-    for record in ["bloodpressure", "temperature", "oxygen"] {
+    for record in ["temperature", "oxygen"] {
         let good = cloud.read(&token, record, window).await;
         cloud.sim.inject(Fault::UnreadableRows);
         let bad = cloud.read(&token, record, window).await;

@@ -2,19 +2,15 @@
 
 mod records;
 
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Mutex, PoisonError};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use axum::body::Bytes;
-use axum::extract::State;
-use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
-use axum::response::IntoResponse as _;
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use ohx_domain::{Instant, Interval, LinkId, ManualClock};
 use secrecy::ExposeSecret as _;
-use url::form_urlencoded;
 
 use super::*;
+use crate::scripted::{HTTP, Reply, Server, bare, hides, ok};
 use crate::{Notification, Remedy};
 
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
@@ -23,73 +19,14 @@ const GRANT: &str = r#"{"access_token":"eyJhbGciOiJIUzI1NiJ9","expires_in":28800
 const PROFILE: &str =
     r#"{"user":{"encodedId":"GGNJL9","timezone":"Europe/Amsterdam","offsetFromUTCMillis":7200000}}"#;
 
-#[derive(Debug, Clone)]
-struct Seen {
-    method: String,
-    uri: String,
-    headers: HeaderMap,
-    form: BTreeMap<String, String>,
+/// A server that gives these answers, under a prefix.
+async fn scripted(replies: impl IntoIterator<Item = Reply>) -> Server {
+    Server::at("/prefix", replies).await
 }
 
-type Reply = (u16, &'static [(&'static str, &'static str)], String);
-
-fn ok(body: impl Into<String>) -> Reply {
-    (200, &[("content-type", "application/json")], body.into())
-}
-
-#[derive(Default)]
-struct Script {
-    replies: VecDeque<Reply>,
-    seen: Vec<Seen>,
-}
-
-/// Gives answers in turn, then 500.
-struct Server {
-    script: Arc<Mutex<Script>>,
-    url: Url,
-}
-
-impl Server {
-    async fn new(replies: impl IntoIterator<Item = Reply>) -> Self {
-        let replies = replies.into_iter().collect();
-        let script = Arc::new(Mutex::new(Script { replies, seen: Vec::new() }));
-        let router = axum::Router::new().fallback(answer).with_state(script.clone());
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = Url::parse(&format!("http://{}/prefix", listener.local_addr().unwrap())).unwrap();
-        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self { script, url }
-    }
-
-    fn seen(&self) -> Vec<Seen> {
-        self.script.lock().unwrap_or_else(PoisonError::into_inner).seen.clone()
-    }
-
-    fn uris(&self) -> Vec<String> {
-        self.seen().into_iter().map(|seen| seen.uri).collect()
-    }
-}
-
-async fn answer(
-    State(script): State<Arc<Mutex<Script>>>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
-) -> axum::response::Response {
-    let form = form_urlencoded::parse(&body).into_owned().collect();
-    let mut script = script.lock().unwrap();
-    script.seen.push(Seen { method: method.to_string(), uri: uri.to_string(), headers, form });
-    let (status, headers, body) = script.replies.pop_front().unwrap_or((500, &[], String::new()));
-    let status = StatusCode::from_u16(status).unwrap();
-    (status, axum::response::AppendHeaders(headers.iter().copied()), body).into_response()
-}
-
-#[expect(clippy::disallowed_methods, reason = "a test's own client")]
 fn adapter() -> FitbitLegacy {
-    let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
-    let http = http.timeout(Duration::from_secs(20)).build().unwrap();
     let clock = ManualClock::new("2026-06-04T10:00:00Z".parse().unwrap());
-    FitbitLegacy::new(http).with_clock(Arc::new(clock))
+    FitbitLegacy::new(HTTP.clone()).with_clock(Arc::new(clock))
 }
 
 fn app_at(base: Option<&Url>) -> App {
@@ -143,10 +80,7 @@ async fn read(
 }
 
 fn discreet(error: &ProviderError) {
-    let shown = format!("{error} {error:?}");
-    for hidden in [TOKEN, "s3cr3t", "0ldRefresh", "c0de", "GGNJL9", "c643a63c072f", "127.0.0.1"] {
-        assert!(!shown.contains(hidden), "{hidden} in {shown}");
-    }
+    hides(error, &[TOKEN, "s3cr3t", "0ldRefresh", "c0de", "GGNJL9", "c643a63c072f"]);
 }
 
 #[tokio::test]
@@ -214,7 +148,7 @@ fn every_record_has_an_heir() {
 
 #[tokio::test]
 async fn tokens_are_asked_for_with_basic_authentication() {
-    let server = Server::new([ok(GRANT), ok(GRANT), ok("{}")]).await;
+    let server = scripted([ok(GRANT), ok(GRANT), ok("{}")]).await;
     let (adapter, app) = (adapter(), app_at(Some(&server.url)));
     let grant = adapter.exchange_code(&app, &"c0de".into(), &redirect(), &VERIFIER.into()).await.unwrap();
     assert_eq!(grant.account.as_ref().map(|a| a.reveal().as_str()), Some("GGNJL9"));
@@ -235,7 +169,7 @@ async fn tokens_are_asked_for_with_basic_authentication() {
         (form(1, "grant_type"), form(1, "refresh_token")),
         (Some("refresh_token"), Some("0ldRefresh"))
     );
-    assert_eq!((form(2, "token"), server.uris()[2].as_str()), (Some("0ldRefresh"), "/prefix/oauth2/revoke"));
+    assert_eq!((form(2, "token"), seen[2].uri.as_str()), (Some("0ldRefresh"), "/prefix/oauth2/revoke"));
 }
 
 #[tokio::test]
@@ -248,7 +182,7 @@ async fn a_dead_grant_is_told_from_a_dead_service() {
     let html = "<html>".to_owned();
     let google = r#"{"error":{"code":403,"message":"The caller does not have permission","status":"PERMISSION_DENIED"}}"#;
     let refused = async |status: u16, body: String| {
-        let server = Server::new([(status, &[][..], body)]).await;
+        let server = scripted([bare(status, body)]).await;
         let error = adapter().refresh(&app_at(Some(&server.url)), &"0ldRefresh".into()).await.unwrap_err();
         discreet(&error);
         error
@@ -273,7 +207,7 @@ async fn a_dead_grant_is_told_from_a_dead_service() {
 #[tokio::test]
 async fn subscriptions_are_made_kept_or_refused() {
     let conflict = r#"{"errors":[{"errorType":"conflict"}]}"#.to_owned();
-    let server = Server::new([(201, &[][..], "{}".into()), ok("{}"), (409, &[][..], conflict)]).await;
+    let server = scripted([bare(201, "{}"), ok("{}"), bare(409, conflict)]).await;
     let mut app = app_at(Some(&server.url));
     app.config.options.insert(SUBSCRIBER.to_owned(), "5".to_owned());
     let subscriber = Subscriber { link: LinkId::new(), address: &redirect(), app_address: &redirect() };

@@ -67,7 +67,7 @@ async fn a_code_becomes_tokens_of_a_person_who_is_known_at_both_services() {
         "the secret goes in the body"
     );
     assert_eq!(
-        seen[0].form(),
+        seen[0].form,
         map(&[
             ("grant_type", "authorization_code"),
             ("code", "4/c0de"),
@@ -105,7 +105,7 @@ async fn a_refresh_brings_no_refresh_token() {
     assert!(grant.refresh_token.is_none() && grant.account.is_none());
     assert_eq!(grant.scopes, ["a", "b"]);
     assert_eq!(
-        server.seen()[0].form(),
+        server.seen()[0].form,
         map(&[
             ("grant_type", "refresh_token"),
             ("refresh_token", "1//r3fresh"),
@@ -143,10 +143,8 @@ async fn a_grant_is_ended_and_a_dead_one_is_as_good() {
     for reply in [ok(""), Reply(StatusCode::BAD_REQUEST, &[], r#"{"error":"invalid_token"}"#.into())] {
         let server = Server::new([reply]).await;
         assert!(adapter().revoke(&app(&server), &TOKEN.into(), &"1//r3fresh".into()).await.unwrap());
-        assert_eq!(
-            (server.seen()[0].path.as_str(), server.seen()[0].form()),
-            ("/revoke", map(&[("token", "1//r3fresh")]))
-        );
+        let seen = server.seen().remove(0);
+        assert_eq!((seen.path.as_str(), seen.form), ("/revoke", map(&[("token", "1//r3fresh")])));
     }
     let server = Server::new([Reply(StatusCode::BAD_GATEWAY, &[], String::new())]).await;
     let error = adapter().revoke(&app(&server), &TOKEN.into(), &"1//r3fresh".into()).await.unwrap_err();
@@ -184,12 +182,14 @@ async fn devices_are_listed_over_all_pages() {
         [
             PairedDevice {
                 id: "123".into(),
+                reading_id: Some("Charge 6".into()),
                 kind: Some("TRACKER".into()),
                 model: Some("Charge 6".into()),
                 battery_percent: Some(84),
                 last_sync: Some("2026-11-20T21:14:03Z".parse().unwrap()),
+                ..PairedDevice::default()
             },
-            PairedDevice { id: "9".into(), kind: None, model: None, battery_percent: None, last_sync: None },
+            PairedDevice { id: "9".into(), ..PairedDevice::default() },
         ]
     );
     let seen = server.seen();

@@ -6,51 +6,21 @@ mod pages;
 mod refusals;
 mod subscriptions;
 
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::Mutex;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use axum::body::Bytes;
-use axum::extract::State;
-use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
-use axum::response::IntoResponse as _;
+use axum::http::{HeaderMap, Method, StatusCode};
 use ohx_domain::{Instant, Interval, ManualClock};
-use url::form_urlencoded;
 
 use super::*;
 use crate::Remedy;
+use crate::scripted::{HTTP, Reply, Server, bare, hides, ok, pairs as map};
 
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 const TOKEN: &str = "ya29.acc3ssT0ken";
 const SECRET: &str = "GOCSPX-cl1entS3cret";
 const NOW: &str = "2026-11-20T12:00:00Z";
 const SETTINGS: &str = r#"{"name":"users/111111256096816351/settings","timeZone":"Europe/Amsterdam","utcOffset":"3600s","weightUnit":"WEIGHT_UNIT_KILOGRAMS"}"#;
-
-#[derive(Debug, Clone)]
-struct Seen {
-    method: Method,
-    path: String,
-    query: BTreeMap<String, String>,
-    authorization: Option<String>,
-    body: String,
-}
-
-impl Seen {
-    fn form(&self) -> BTreeMap<String, String> {
-        form_urlencoded::parse(self.body.as_bytes()).into_owned().collect()
-    }
-
-    fn json(&self) -> serde_json::Value {
-        serde_json::from_str(&self.body).unwrap()
-    }
-}
-
-#[derive(Clone)]
-struct Reply(StatusCode, &'static [(&'static str, &'static str)], String);
-
-fn ok(body: impl Into<String>) -> Reply {
-    Reply(StatusCode::OK, &[("content-type", "application/json")], body.into())
-}
 
 /// Google's way to say no.
 fn refusal(http: u16, status: &str, reason: &str) -> Reply {
@@ -63,76 +33,11 @@ fn refusal(http: u16, status: &str, reason: &str) -> Reply {
     let body = format!(
         r#"{{"error":{{"code":{http},"message":"For 111111256096816351 no.","status":"{status}"{details}}}}}"#
     );
-    Reply(StatusCode::from_u16(http).unwrap(), &[], body)
-}
-
-#[derive(Default)]
-struct Script {
-    replies: VecDeque<Reply>,
-    seen: Vec<Seen>,
-}
-
-struct Server {
-    script: Arc<Mutex<Script>>,
-    url: Url,
-}
-
-impl Server {
-    /// Gives these answers in turn, then waits for ever.
-    async fn new(replies: impl IntoIterator<Item = Reply>) -> Self {
-        let script =
-            Arc::new(Mutex::new(Script { replies: replies.into_iter().collect(), seen: Vec::new() }));
-        let router = axum::Router::new().fallback(answer).with_state(script.clone());
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
-        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self { script, url }
-    }
-
-    fn seen(&self) -> Vec<Seen> {
-        self.script.lock().unwrap().seen.clone()
-    }
-
-    fn then(&self, reply: Reply) {
-        self.script.lock().unwrap().replies.push_back(reply);
-    }
-}
-
-async fn answer(
-    State(script): State<Arc<Mutex<Script>>>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
-) -> axum::response::Response {
-    let text = |name| headers.get(name).map(|v| v.to_str().unwrap().to_owned());
-    let seen = Seen {
-        method,
-        path: uri.path().to_owned(),
-        query: form_urlencoded::parse(uri.query().unwrap_or("").as_bytes()).into_owned().collect(),
-        authorization: text(header::AUTHORIZATION),
-        body: String::from_utf8(body.to_vec()).unwrap(),
-    };
-    let reply = {
-        let mut script = script.lock().unwrap();
-        script.seen.push(seen);
-        script.replies.pop_front()
-    };
-    let Some(Reply(status, headers, body)) = reply else { return std::future::pending().await };
-    (status, axum::response::AppendHeaders(headers.iter().copied()), body).into_response()
+    bare(http, body)
 }
 
 fn now() -> Instant {
     NOW.parse().unwrap()
-}
-
-#[expect(clippy::disallowed_methods, reason = "a test's own client")]
-fn http() -> reqwest::Client {
-    reqwest::Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .timeout(Duration::from_secs(20))
-        .build()
-        .unwrap()
 }
 
 fn adapter() -> GoogleHealth {
@@ -140,7 +45,7 @@ fn adapter() -> GoogleHealth {
 }
 
 fn adapter_at(clock: &Arc<ManualClock>) -> GoogleHealth {
-    GoogleHealth::with_clock(http(), clock.clone())
+    GoogleHealth::with_clock(HTTP.clone(), clock.clone())
 }
 
 fn app_at(bases: &[(&str, &str)]) -> App {
@@ -170,10 +75,6 @@ fn app(server: &Server) -> App {
 
 fn redirect() -> Url {
     Url::parse("https://ohx.example/oauth/callback/fitbit").unwrap()
-}
-
-fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
-    pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
 }
 
 fn window(start: &str, end: &str) -> Query {
@@ -211,12 +112,6 @@ fn texts(pages: &[Page]) -> Vec<&str> {
     pages.iter().flat_map(|page| &page.parts).map(|part| part.text.reveal().get()).collect()
 }
 
-/// No error tells what it must not, in any form of printing.
 fn discreet(error: &ProviderError) {
-    let shown = format!("{error} {error:?}");
-    for hidden in
-        [TOKEN, SECRET, "1//r3fresh", "4/c0de", "11111125609", "A1B2C3", "127.0.0.1", "72100", "no."]
-    {
-        assert!(!shown.contains(hidden), "{hidden} in {shown}");
-    }
+    hides(error, &[TOKEN, SECRET, "1//r3fresh", "4/c0de", "11111125609", "A1B2C3", "72100", "no."]);
 }

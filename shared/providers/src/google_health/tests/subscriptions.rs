@@ -91,7 +91,7 @@ async fn the_subscriber_is_made_once_for_all_links() {
     assert_eq!(seen.len(), 3);
 
     // A proof that is the service account's own.
-    let form = seen[0].form();
+    let form = &seen[0].form;
     assert_eq!(
         (seen[0].path.as_str(), form["grant_type"].as_str()),
         ("/token", "urn:ietf:params:oauth:grant-type:jwt-bearer")

@@ -22,7 +22,7 @@ fn window() -> Query {
 }
 
 async fn one(body: &str) -> Result<Page, ProviderError> {
-    fetched(&Server::new([ok(body)]).await, "bloodpressure", &window(), None).await
+    fetched(&scripted([ok(body)]).await, "bloodpressure", &window(), None).await
 }
 
 fn result(rest: &str) -> String {
@@ -35,7 +35,7 @@ fn text(parts: &[Part]) -> Vec<&str> {
 
 /// Every page of a query, and what was asked.
 async fn all(replies: Vec<Reply>) -> (Vec<String>, Vec<BTreeMap<String, String>>) {
-    let server = Server::new(replies).await;
+    let server = scripted(replies).await;
     let (mut texts, mut token) = (Vec::new(), None);
     loop {
         let page = fetched(&server, "bloodpressure", &window(), token.as_ref()).await.unwrap();
@@ -71,7 +71,7 @@ fn records_depend_on_the_app_and_on_what_was_granted() {
 async fn a_page_is_asked_for_and_passes_through_as_text() {
     let body =
         result(&format!(r#""truncated":false,"measurementCount":1,"bloodPressure":[ {ROW} ],"weight":null"#));
-    let server = Server::new([ok(body), ok(result(""))]).await;
+    let server = scripted([ok(body), ok(result(""))]).await;
     let page = fetched(&server, "bloodpressure", &window(), None).await.unwrap();
     assert_eq!(text(&page.parts), [format!(r#"{{"bloodPressure":[{ROW}]}}"#)]);
     assert_eq!((page.records, page.next, page.as_of), (1, None, None));
@@ -90,7 +90,7 @@ async fn a_page_is_asked_for_and_passes_through_as_text() {
 
 #[tokio::test]
 async fn what_cannot_be_asked_is_a_configuration_error() {
-    let server = Server::new([]).await;
+    let server = scripted([]).await;
     let since = Query::Since { since: at(NOW) };
     for (record, query) in [("sleep", window()), ("weight", since)] {
         let error = fetched(&server, record, &query, None).await.unwrap_err();
@@ -231,11 +231,11 @@ async fn a_refusal_says_what_helps() {
     assert!(error.to_string().contains("status 12, errorCode e12"), "{error}");
     discreet(&error);
     let unauthorized = Reply(StatusCode::UNAUTHORIZED, &[], String::new());
-    let server = Server::new([unauthorized]).await;
+    let server = scripted([unauthorized]).await;
     let error = fetched(&server, "weight", &window(), None).await.unwrap_err();
     assert_eq!(error.remedy(), Remedy::Refresh);
     let busy = Reply(StatusCode::TOO_MANY_REQUESTS, &[("retry-after", "9")], String::new());
-    let error = fetched(&Server::new([busy]).await, "weight", &window(), None).await.unwrap_err();
+    let error = fetched(&scripted([busy]).await, "weight", &window(), None).await.unwrap_err();
     assert_eq!(error.remedy(), Remedy::SlowDown { after: Duration::from_secs(9) });
 }
 
@@ -279,10 +279,10 @@ proptest! {
             let (mut token, mut arrived) = (None, Vec::new());
             loop {
                 // Asked once to learn the form, and once for the answer to it.
-                let probe = Server::new([ok(result(""))]).await;
+                let probe = scripted([ok(result(""))]).await;
                 fetched(&probe, "weight", &query, token.as_ref()).await.unwrap();
                 let body = serve(&rows, page_size, &probe.seen()[0].form, keyed);
-                let page = fetched(&Server::new([ok(body)]).await, "weight", &query, token.as_ref()).await.unwrap();
+                let page = fetched(&scripted([ok(body)]).await, "weight", &query, token.as_ref()).await.unwrap();
                 for part in &page.parts {
                     let part: BTreeMap<String, Vec<Box<RawValue>>> = serde_json::from_str(part.text.reveal().get()).unwrap();
                     arrived.extend(part["weight"].iter().map(|row| row.get().to_owned()));

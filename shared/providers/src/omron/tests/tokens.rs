@@ -13,7 +13,7 @@ fn claims(rest: &str) -> String {
 }
 
 async fn exchanged(reply: Reply) -> Result<Grant, ProviderError> {
-    let server = Server::new([reply]).await;
+    let server = scripted([reply]).await;
     adapter().exchange_code(&app(&server), &"c0de".into(), &redirect(), &VERIFIER.into()).await
 }
 
@@ -61,8 +61,7 @@ fn the_patient_is_sent_to_the_consent_page() {
 
 #[tokio::test]
 async fn a_code_becomes_a_grant() {
-    let server =
-        Server::new([ok(grant(&claims(r#","aud":"abc123","exp":1791100000"#))), ok(grant(""))]).await;
+    let server = scripted([ok(grant(&claims(r#","aud":"abc123","exp":1791100000"#))), ok(grant(""))]).await;
     let app = app(&server);
     let got = adapter().exchange_code(&app, &"c0de".into(), &redirect(), &VERIFIER.into()).await.unwrap();
     assert_eq!(got.account.as_ref().map(|a| a.reveal().as_str()), Some(SUB));
@@ -134,7 +133,7 @@ async fn a_refresh_is_never_spoilt_by_what_it_says_of_the_patient() {
     let replies =
         [grant("a.b.c"), grant(&claims(r#","aud":"else","exp":1"#)), r#"{"access_token":"a"}"#.into()];
     for (n, reply) in replies.into_iter().enumerate() {
-        let server = Server::new([ok(reply)]).await;
+        let server = scripted([ok(reply)]).await;
         let grant = adapter().refresh_at(&app(&server), &"0ldRefresh".into(), &redirect()).await.unwrap();
         assert_eq!(grant.refresh_token.is_some(), n < 2, "without one, the one before stays good");
         assert!(n < 2 || grant.expires_in == Duration::from_secs(3600));
@@ -159,7 +158,7 @@ async fn only_a_dead_grant_asks_for_the_patient() {
 #[tokio::test]
 async fn a_grant_is_ended_as_far_as_that_can_be() {
     let empty = Reply(StatusCode::OK, &[], String::new());
-    let server = Server::new([empty.clone(), empty]).await;
+    let server = scripted([empty.clone(), empty]).await;
     let revoke =
         async |server: &Server| adapter().revoke(&app(server), &TOKEN.into(), &"0ldRefresh".into()).await;
     assert!(revoke(&server).await.unwrap());
@@ -171,9 +170,8 @@ async fn a_grant_is_ended_as_far_as_that_can_be() {
     let access = [("token", TOKEN), ("token_type_hint", "access_token")];
     assert_eq!(seen[1].form, form(&[&client[..], &access[..]].concat()));
     for gone in [StatusCode::NOT_FOUND, StatusCode::METHOD_NOT_ALLOWED] {
-        assert!(!revoke(&Server::new([Reply(gone, &[], "x".into())]).await).await.unwrap());
+        assert!(!revoke(&scripted([Reply(gone, &[], "x".into())]).await).await.unwrap());
     }
-    let error =
-        revoke(&Server::new([Reply(StatusCode::BAD_GATEWAY, &[], "x".into())]).await).await.unwrap_err();
+    let error = revoke(&scripted([Reply(StatusCode::BAD_GATEWAY, &[], "x".into())]).await).await.unwrap_err();
     discreet(&error);
 }

@@ -1,98 +1,29 @@
 //! The adapter against a server on loopback that answers as recorded, oddities included.
 
+mod devices;
 mod pages;
 mod records;
 mod subscriptions;
 mod tokens;
 
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use axum::body::Bytes;
-use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, Uri, header};
-use axum::response::IntoResponse as _;
+use axum::http::StatusCode;
 use ohx_domain::Interval;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use url::form_urlencoded;
 
 use super::*;
 use crate::Remedy;
+use crate::scripted::{HTTP, Reply, Server, hides, ok, pairs as form};
 
 const VERIFIER: &str = "a-verifier-that-withings-is-never-sent-as-it-has-no-pkce";
 const TOKEN: &str = "acc3ssT0ken";
 const SECRET: &str = "cl1entS3cret";
 const GRANT: &str = r#"{"status":0,"body":{"userid":"363","access_token":"a075f8c1","refresh_token":"f631236f","expires_in":10800,"scope":"user.info,user.metrics","csrf_token":"PACnn","token_type":"Bearer"}}"#;
 
-#[derive(Debug, Clone)]
-struct Seen {
-    uri: String,
-    authorization: Option<String>,
-    content_type: String,
-    form: BTreeMap<String, String>,
-}
-
-#[derive(Clone)]
-struct Reply(StatusCode, &'static [(&'static str, &'static str)], String);
-
-fn ok(body: impl Into<String>) -> Reply {
-    Reply(StatusCode::OK, &[("content-type", "application/json")], body.into())
-}
-
-#[derive(Default)]
-struct Script {
-    replies: VecDeque<Reply>,
-    seen: Vec<Seen>,
-}
-
-struct Server {
-    script: Arc<Mutex<Script>>,
-    url: Url,
-}
-
-impl Server {
-    /// Gives these answers in turn, then waits for ever.
-    async fn new(replies: impl IntoIterator<Item = Reply>) -> Self {
-        let script =
-            Arc::new(Mutex::new(Script { replies: replies.into_iter().collect(), seen: Vec::new() }));
-        let router = axum::Router::new().fallback(answer).with_state(script.clone());
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
-        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self { script, url }
-    }
-
-    fn seen(&self) -> Vec<Seen> {
-        self.script.lock().unwrap().seen.clone()
-    }
-}
-
-async fn answer(
-    State(script): State<Arc<Mutex<Script>>>,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
-) -> axum::response::Response {
-    let text = |name| headers.get(name).map(|v| v.to_str().unwrap().to_owned());
-    let seen = Seen {
-        uri: uri.to_string(),
-        authorization: text(header::AUTHORIZATION),
-        content_type: text(header::CONTENT_TYPE).unwrap_or_default(),
-        form: form_urlencoded::parse(&body).into_owned().collect(),
-    };
-    let reply = {
-        let mut script = script.lock().unwrap();
-        script.seen.push(seen);
-        script.replies.pop_front()
-    };
-    let Some(Reply(status, headers, body)) = reply else { return std::future::pending().await };
-    (status, axum::response::AppendHeaders(headers.iter().copied()), body).into_response()
-}
-
-#[expect(clippy::disallowed_methods, reason = "a test's own client")]
 fn adapter() -> Withings {
-    Withings::new(reqwest::Client::builder().timeout(Duration::from_secs(20)).build().unwrap())
+    Withings::new(HTTP.clone())
 }
 
 fn app_at(bases: &[(&str, &str)]) -> App {
@@ -123,23 +54,13 @@ fn redirect() -> Url {
     Url::parse("https://ohx.example/oauth/callback/withings").unwrap()
 }
 
-fn form(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
-    pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
-}
-
 fn window() -> Query {
     let at = |s| Instant::from_second(s).unwrap();
     Query::Window(Interval::new(at(1_704_600_000), at(1_704_800_000)).unwrap())
 }
 
-/// No error tells what it must not, in any form of printing.
 fn discreet(error: &ProviderError) {
-    let shown = format!("{error} {error:?}");
-    for hidden in
-        [TOKEN, SECRET, "0ldRefresh", "c0de", "363", "a075f8c1", "f631236f", "95854", "127.0.0.1", "t0k"]
-    {
-        assert!(!shown.contains(hidden), "{hidden} in {shown}");
-    }
+    hides(error, &[TOKEN, SECRET, "0ldRefresh", "c0de", "363", "a075f8c1", "f631236f", "95854", "t0k"]);
 }
 
 #[test]
