@@ -1,9 +1,11 @@
-//! HL7's definitions of FHIR R5 as `tests/needs r5` unpacks them: snapshots as trees, value sets as lists of codes.
+//! HL7's definitions of FHIR R5, R4B and R4 as `tests/needs r5` unpacks them: snapshots as trees, value sets as lists of
+//! codes.
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::{LazyLock, Mutex};
 
+use ohx_domain::FhirVersion;
 use regex::Regex;
 use serde_json::Value;
 
@@ -14,9 +16,18 @@ pub(crate) fn package(name: &str) -> PathBuf {
     folder
 }
 
-/// A file of the core package. None where there is no such file.
-fn core(file: &str) -> Option<Value> {
-    let text = std::fs::read(package("hl7.fhir.r5.core").join(file)).ok()?;
+/// The package with a release's definitions. R4's core package is not on npm; its examples come with every definition.
+pub(crate) const fn definitions(version: FhirVersion) -> &'static str {
+    match version {
+        FhirVersion::R4 => "hl7.fhir.r4.examples",
+        FhirVersion::R4B => "hl7.fhir.r4b.core",
+        FhirVersion::R5 => "hl7.fhir.r5.core",
+    }
+}
+
+/// A file of a release's definitions. None where there is no such file.
+fn core(version: FhirVersion, file: &str) -> Option<Value> {
+    let text = std::fs::read(package(definitions(version)).join(file)).ok()?;
     Some(serde_json::from_slice(&text).unwrap())
 }
 
@@ -80,26 +91,33 @@ pub(crate) struct Type {
     pub(crate) targets: Vec<String>,
 }
 
-type Cache<T> = LazyLock<Mutex<HashMap<String, Option<&'static T>>>>;
+type Cache<T> = LazyLock<Mutex<HashMap<(&'static str, String), Option<&'static T>>>>;
 static STRUCTURES: Cache<Structure> = LazyLock::new(Mutex::default);
 static VALUE_SETS: Cache<ValueSet> = LazyLock::new(Mutex::default);
 
 /// What the cache has by this name, or `load`s. The lock is not held while loading: loading may need the cache.
-fn cached<T>(cache: &Cache<T>, name: &str, load: impl FnOnce() -> Option<T>) -> Option<&'static T> {
-    if let Some(known) = cache.lock().unwrap().get(name) {
+fn cached<T>(
+    cache: &Cache<T>,
+    version: FhirVersion,
+    name: &str,
+    load: impl FnOnce() -> Option<T>,
+) -> Option<&'static T> {
+    let key = (version.as_str(), name.to_owned());
+    if let Some(known) = cache.lock().unwrap().get(&key) {
         return *known;
     }
     let loaded = load().map(|t| &*Box::leak(Box::new(t)));
-    *cache.lock().unwrap().entry(name.to_owned()).or_insert(loaded)
+    *cache.lock().unwrap().entry(key).or_insert(loaded)
 }
 
-/// A structure of the specification, by its name or its URL. None where the specification has no such.
-pub(crate) fn structure(url: &str) -> Option<&'static Structure> {
+/// A structure of a release, by its name or its URL. None where the release has no such.
+pub(crate) fn structure(version: FhirVersion, url: &str) -> Option<&'static Structure> {
     if url.contains("://") && !url.starts_with("http://hl7.org/fhir/StructureDefinition/") {
         return None;
     }
     let name = name_of(url);
-    cached(&STRUCTURES, name, || core(&format!("StructureDefinition-{name}.json")).map(|d| load(&d)))
+    let load = || core(version, &format!("StructureDefinition-{name}.json")).map(|d| load(&d));
+    cached(&STRUCTURES, version, name, load)
 }
 
 fn text(value: &Value) -> String {
@@ -197,18 +215,18 @@ fn type_of(described: &Value) -> Type {
 }
 
 /// Whether the text is the name of a resource type.
-pub(crate) fn is_resource(name: &str) -> bool {
-    value_set("http://hl7.org/fhir/ValueSet/resource-types").has(None, name)
+pub(crate) fn is_resource(version: FhirVersion, name: &str) -> bool {
+    value_set(version, "http://hl7.org/fhir/ValueSet/resource-types").has(None, name)
 }
 
 impl Type {
     /// Whether a reference of this type may point to a resource of the type `name`.
-    pub(crate) fn may_point_to(&self, name: &str) -> bool {
+    pub(crate) fn may_point_to(&self, version: FhirVersion, name: &str) -> bool {
         let fits = |url: &String| match name_of(url) {
             "Resource" => true,
-            target if is_resource(target) => target == name,
+            target if is_resource(version, target) => target == name,
             // A profile stands for the type that it is about.
-            _ => structure(url).is_some_and(|s| s.base == name),
+            _ => structure(version, url).is_some_and(|s| s.base == name),
         };
         self.targets.is_empty() || self.targets.iter().any(fits)
     }
@@ -234,10 +252,10 @@ pub(crate) struct ValueSet {
 }
 
 /// The value set of a URL, with or without version.
-pub(crate) fn value_set(url: &str) -> &'static ValueSet {
+pub(crate) fn value_set(version: FhirVersion, url: &str) -> &'static ValueSet {
     let name = name_of(url);
-    let set = cached(&VALUE_SETS, name, || {
-        let definition = core(&format!("ValueSet-{name}.json"))?;
+    let set = cached(&VALUE_SETS, version, name, || {
+        let definition = core(version, &format!("ValueSet-{name}.json"))?;
         let mut set = ValueSet::default();
         assert!(definition["compose"]["exclude"].is_null(), "{url}: exclude");
         for include in list(&definition["compose"]["include"]) {
@@ -249,7 +267,7 @@ pub(crate) fn value_set(url: &str) -> &'static ValueSet {
             } else if GRAMMARS.iter().any(|(s, _)| *s == system) {
                 set.grammars.push(system);
             } else {
-                let codes = core(&format!("CodeSystem-{}.json", name_of(&system)));
+                let codes = core(version, &format!("CodeSystem-{}.json", name_of(&system)));
                 let codes = codes.filter(|c| c["url"] == system && c["content"] == "complete");
                 concepts(
                     &codes.unwrap_or_else(|| panic!("{url}: {system}"))["concept"],
@@ -282,6 +300,18 @@ const GRAMMARS: &[(&str, Grammar)] = &[
 ];
 
 impl ValueSet {
+    /// Whether it is of units of UCUM only.
+    pub(crate) fn is_of_units(&self) -> bool {
+        !self.codes.is_empty() && self.codes.iter().all(|(system, _)| system == "http://unitsofmeasure.org")
+    }
+
+    /// Its codes, in order.
+    pub(crate) fn codes(&self) -> Vec<&str> {
+        let mut codes: Vec<&str> = self.codes.iter().map(|(_, code)| code.as_str()).collect();
+        codes.sort_unstable();
+        codes
+    }
+
     /// Whether a code is in it; an element of type `code` has no system.
     pub(crate) fn has(&self, system: Option<&str>, code: &str) -> bool {
         let listed = match system {

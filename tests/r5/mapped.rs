@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ohx_domain::FhirVersion;
+
 use crate::codes::{self, VITAL_SIGNS, units_of};
 use crate::definitions::structure;
 use crate::invariants::LEFT_OUT;
@@ -21,7 +23,7 @@ pub(crate) fn problems(text: &str) -> Vec<String> {
     let mut found = validate::problems(text, &profiles);
     found.extend(codes::problems(&resource, BASE));
     for profile in resource.at("meta.profile") {
-        if profile.text().and_then(structure).is_none() {
+        if profile.text().and_then(|p| structure(FhirVersion::R5, p)).is_none() {
             found.push(format!("the profile {profile:?} is not of the specification"));
         }
     }

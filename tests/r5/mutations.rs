@@ -36,7 +36,7 @@ fn weight() -> Value {
     vital("bodyweight", "29463-7", "81.4", "kg")
 }
 
-fn pressure() -> Value {
+pub(crate) fn pressure() -> Value {
     let mut panel = vital("bp", "85354-9", "1", "1");
     panel.as_object_mut().unwrap().remove("valueQuantity");
     let component = |loinc: &str, value: &str| {
@@ -47,7 +47,7 @@ fn pressure() -> Value {
     panel
 }
 
-fn ecg() -> Value {
+pub(crate) fn ecg() -> Value {
     let mut ecg = vital("", "11524-6", "1", "1");
     let members = ecg.as_object_mut().unwrap();
     members.retain(|name, _| !["meta", "valueQuantity", "effectiveDateTime"].contains(&name.as_str()));
@@ -77,7 +77,7 @@ fn sited() -> Value {
     sited
 }
 
-fn device() -> Value {
+pub(crate) fn device() -> Value {
     json!({
         "resourceType": "Device",
         "identifier": [{"system": "https://ohx.example/ns/withings/device", "value": "a.b"}],
@@ -123,9 +123,10 @@ type Mutation = (&'static str, fn() -> Value, &'static str, fn() -> Value, &'sta
 
 macro_rules! mutations {
     ($($what:literal: $good:ident, $place:literal => $value:tt, $problem:literal;)*) => {
-        &[$(($what, $good, $place, || json!($value), $problem)),*]
+        &[$(($what, $good, $place, || serde_json::json!($value), $problem)),*]
     };
 }
+pub(crate) use mutations;
 
 /// A name, the good resource, the place (a JSON pointer), what comes there, and a part of what the validator says.
 const MUTATIONS: &[Mutation] = mutations! {
@@ -258,7 +259,7 @@ const MUTATIONS: &[Mutation] = mutations! {
 };
 
 /// Puts `new` at a JSON pointer, or takes away what is there.
-fn put(resource: &mut Value, pointer: &str, new: Value) {
+pub(crate) fn put(resource: &mut Value, pointer: &str, new: Value) {
     let (parent, last) = pointer.rsplit_once('/').unwrap();
     match (resource.pointer_mut(parent).unwrap(), new) {
         (Value::Object(members), Value::Null) => assert!(members.remove(last).is_some(), "{pointer}"),

@@ -116,6 +116,7 @@ pub(crate) fn resources(
             issued: observation.issued,
             taken: Some(observation.taken),
             device,
+            only_if_missing: false,
             resource: RawValue::from_string(observation.resource.get().to_owned()).expect("JSON"),
         };
         observations.push((observation.kind.to_string(), resource));

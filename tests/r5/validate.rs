@@ -1,12 +1,18 @@
 //! A resource held against the specification: every element by the snapshot that describes it.
 
+use ohx_domain::FhirVersion;
+
 use crate::definitions::{Element, Kind, Structure, Type, is_resource, structure, value_set};
 use crate::invariants::{At, holds};
 use crate::json::Json;
 use crate::primitive;
 
 /// The resources that this program writes.
-pub(crate) const RESOURCES: &[&str] = &["Observation", "Device", "DeviceAssociation", "CodeSystem"];
+pub(crate) const RESOURCES: &[&str] =
+    &["Observation", "Device", "DeviceAssociation", "DeviceDefinition", "Provenance", "CodeSystem"];
+
+/// Those of them that it writes in R4 and R4B.
+pub(crate) const OLD_RESOURCES: &[&str] = &["Observation", "Device", "DeviceDefinition", "Provenance"];
 
 /// The vital-signs profiles.
 pub(crate) const VITAL_SIGNS: &[&str] = &[
@@ -23,19 +29,24 @@ pub(crate) const VITAL_SIGNS: &[&str] = &[
     "bp",
 ];
 
-/// What is wrong with a resource, by the specification, the profiles that it claims, and `profiles` (names or URLs).
-/// A claimed profile that is not of the specification is not looked at. Empty: nothing.
+/// What is wrong with a resource of R5.
 pub(crate) fn problems(text: &str, profiles: &[&str]) -> Vec<String> {
+    problems_in(FhirVersion::R5, text, profiles)
+}
+
+/// What is wrong with a resource, by a release, the profiles that it claims, and `profiles` (names or URLs). A claimed
+/// profile that is not of the release is not looked at. Empty: nothing.
+pub(crate) fn problems_in(version: FhirVersion, text: &str, profiles: &[&str]) -> Vec<String> {
     let resource = match Json::parse(text) {
         Ok(resource) => resource,
         Err(error) => return vec![error],
     };
-    let mut walk = Walk { root: &resource, problems: Vec::new() };
+    let mut walk = Walk { version, root: &resource, problems: Vec::new() };
     walk.resource(&resource, "", None);
     let claimed = resource.at("meta.profile");
-    let claimed = claimed.iter().filter_map(|p| p.text()).filter(|p| structure(p).is_some());
+    let claimed = claimed.iter().filter_map(|p| p.text()).filter(|p| structure(version, p).is_some());
     for profile in claimed.chain(profiles.iter().copied()) {
-        let profile = structure(profile).unwrap_or_else(|| panic!("{profile} is no profile"));
+        let profile = structure(version, profile).unwrap_or_else(|| panic!("{profile} is no profile"));
         if Some(profile.base.as_str()) == resource.text_of("resourceType") {
             walk.resource(&resource, "", Some(profile));
         } else {
@@ -48,6 +59,7 @@ pub(crate) fn problems(text: &str, profiles: &[&str]) -> Vec<String> {
 }
 
 struct Walk<'a> {
+    version: FhirVersion,
     root: &'a Json,
     problems: Vec<String>,
 }
@@ -70,7 +82,8 @@ impl<'a> Walk<'a> {
     /// A resource, by the definition of its type or by a profile on it.
     fn resource(&mut self, resource: &'a Json, path: &str, profile: Option<&'static Structure>) {
         let name = resource.text_of("resourceType").unwrap_or_default();
-        let base = structure(name).filter(|s| matches!(s.kind, Kind::Resource) && s.base == name);
+        let base =
+            structure(self.version, name).filter(|s| matches!(s.kind, Kind::Resource) && s.base == name);
         let Some(definition) = profile.or(base) else {
             return self.problem(path, format!("resourceType {name:?} is none"));
         };
@@ -118,7 +131,7 @@ impl<'a> Walk<'a> {
                     continue;
                 }
                 variants += 1;
-                unknown.retain(|n| *n != name && (*n != hidden || !is_primitive(of)));
+                unknown.retain(|n| *n != name && (*n != hidden || !is_primitive(self.version, of)));
                 self.instances(&format!("{path}.{name}"), value, extra, element, of, &mut instances);
                 if !element.choice {
                     break;
@@ -225,7 +238,7 @@ impl<'a> Walk<'a> {
     fn value(&mut self, instance: &Instance<'a>, element: &'static Element, owner: &'static Structure) {
         let path = &instance.path;
         if let Some(extra) = instance.extra {
-            let definition = structure("Element").unwrap();
+            let definition = structure(self.version, "Element").unwrap();
             self.members(path, extra, &definition.root.children, definition);
         }
         let Some(value) = instance.value else { return };
@@ -244,7 +257,8 @@ impl<'a> Walk<'a> {
         if let Some(of) = of.filter(|t| t.code == "Reference") {
             self.target(path, value, of);
         }
-        for profile in of.iter().flat_map(|t| &t.profiles).filter_map(|p| structure(p)) {
+        let (version, profiles) = (self.version, of.iter().flat_map(|t| &t.profiles));
+        for profile in profiles.filter_map(|p| structure(version, p)) {
             self.invariants(path, &profile.root, value);
             self.members(path, value, &profile.root.children, profile);
         }
@@ -267,7 +281,7 @@ impl<'a> Walk<'a> {
         if code == "Resource" {
             return self.resource(value, path, None);
         }
-        let definition = structure(code).unwrap_or_else(|| panic!("no definition of {code}"));
+        let definition = structure(self.version, code).unwrap_or_else(|| panic!("no definition of {code}"));
         if let Kind::Primitive(_) = definition.kind {
             if let Some(problem) = primitive::problem(value, code, definition) {
                 self.problem(path, problem);
@@ -283,12 +297,16 @@ impl<'a> Walk<'a> {
 
     /// A code that has to be in a value set.
     fn binding(&mut self, path: &str, value: &Json, code: &str, set: &str) {
-        let coding =
-            |c: &Json| c.text_of("code").is_some_and(|code| value_set(set).has(c.text_of("system"), code));
+        let codes = value_set(self.version, set);
+        // R4 binds values of any type to units, and says that a vital sign's component may be a concept all the same.
+        if codes.is_of_units() && !["Quantity", "code"].contains(&code) {
+            return;
+        }
+        let coding = |c: &Json| c.text_of("code").is_some_and(|code| codes.has(c.text_of("system"), code));
         let inside = match code {
             "CodeableConcept" => value.at("coding").into_iter().any(coding),
             "Coding" | "Quantity" => coding(value),
-            _ => value.text().is_some_and(|code| value_set(set).has(None, code)),
+            _ => value.text().is_some_and(|code| codes.has(None, code)),
         };
         if !inside {
             self.problem(path, format!("has no code of {set}"));
@@ -314,12 +332,14 @@ impl<'a> Walk<'a> {
                     );
                 }
                 (urn, _) if urn.starts_with("urn:uuid:") || urn.starts_with("urn:oid:") => {}
-                (_, [.., kind, id]) if !id.is_empty() && is_resource(kind) => named.push((*kind).to_owned()),
+                (_, [.., kind, id]) if !id.is_empty() && is_resource(self.version, kind) => {
+                    named.push((*kind).to_owned())
+                }
                 _ => self.problem(path, format!("{reference:?} is no reference")),
             }
         }
         for kind in named {
-            if !of.may_point_to(&kind) {
+            if !of.may_point_to(self.version, &kind) {
                 self.problem(path, format!("may not point to a {kind}"));
             }
         }
@@ -335,8 +355,8 @@ fn upper(code: &str) -> String {
     letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters).collect()
 }
 
-fn is_primitive(of: &Type) -> bool {
-    structure(&of.code).is_some_and(|s| matches!(s.kind, Kind::Primitive(_)))
+fn is_primitive(version: FhirVersion, of: &Type) -> bool {
+    structure(version, &of.code).is_some_and(|s| matches!(s.kind, Kind::Primitive(_)))
 }
 
 /// The element of a path such as `Observation.referenceRange`.
