@@ -30,6 +30,12 @@ pub mod types {
     pub const RESOURCES_MAPPED: &str = "org.openhealthexchange.resources.mapped.v1";
     /// What became of them: data [`crate::plain::ResourcesPublished`].
     pub const RESOURCES_PUBLISHED: &str = "org.openhealthexchange.resources.published.v1";
+    /// A link's devices are to be looked at: data [`crate::plain::DevicesRequested`].
+    pub const DEVICES_REQUESTED: &str = "org.openhealthexchange.devices.requested.v1";
+    /// What became of them at the EHR: data [`crate::plain::DevicesPublished`].
+    pub const DEVICES_PUBLISHED: &str = "org.openhealthexchange.devices.published.v1";
+    /// A link has ended: data [`crate::plain::LinkDisconnected`].
+    pub const LINK_DISCONNECTED: &str = "org.openhealthexchange.link.disconnected.v1";
     /// Knative's PingSource: time for the nightly run.
     pub const PING: &str = "dev.knative.sources.ping";
 }

@@ -40,3 +40,59 @@ pub struct ResourcesPublished {
     /// Whether this completed the request.
     pub completed: bool,
 }
+
+/// A link has ended. Its key, tokens and account are destroyed by then; the link's row stays and says to which patient at
+/// which EHR it belonged, so that nothing about a person has to travel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkDisconnected {
+    /// The provider app.
+    pub provider: ProviderName,
+}
+
+/// Why a link's devices are to be looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DevicesReason {
+    /// Somebody asked for it.
+    Manual,
+    /// A reading names a device that has not been looked at for a day.
+    Reading,
+}
+
+/// A link's devices are to be looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DevicesRequested {
+    /// The provider app.
+    pub provider: ProviderName,
+    /// Why.
+    pub reason: DevicesReason,
+    /// The devices that readings name: all that is known of them where the provider has no list.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub seen: Vec<SeenDevice>,
+}
+
+/// What a reading says of the device it was measured with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeenDevice {
+    /// The provider's id of the device, as in the Device's identifier.
+    pub id: String,
+    /// The model's name for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// The provider's number of the model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model_id: Option<String>,
+    /// The record of the reading.
+    pub record: Record,
+}
+
+/// What became of a link's devices at its EHR endpoints. Counts only.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DevicesPublished {
+    /// DeviceDefinition: models.
+    pub definitions: Counts,
+    /// Device.
+    pub devices: Counts,
+    /// DeviceAssociation: whose devices they are, and from when to when.
+    pub associations: Counts,
+}

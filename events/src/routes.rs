@@ -18,11 +18,13 @@ pub enum Function {
     Transform,
     /// Writes to the EHR.
     Publish,
+    /// Keeps the devices at the EHR.
+    Devices,
 }
 
 impl Function {
     /// Every function, in the order in which readings pass them.
-    pub const ALL: [Self; 4] = [Self::Nightly, Self::Fetch, Self::Transform, Self::Publish];
+    pub const ALL: [Self; 5] = [Self::Nightly, Self::Fetch, Self::Transform, Self::Publish, Self::Devices];
 
     /// Its name, as in paths, queues and metrics.
     pub const fn as_str(self) -> &'static str {
@@ -31,6 +33,7 @@ impl Function {
             Self::Fetch => "fetch",
             Self::Transform => "transform",
             Self::Publish => "publish",
+            Self::Devices => "devices",
         }
     }
 }
@@ -44,10 +47,12 @@ impl fmt::Display for Function {
 /// The functions that an event type is delivered to. Types that nobody listens to are for outside observers.
 pub fn subscribers(event_type: &str) -> &'static [Function] {
     match event_type {
-        types::LINK_CONNECTED | types::PING => &[Function::Nightly],
+        types::LINK_CONNECTED => &[Function::Nightly, Function::Devices],
+        types::PING => &[Function::Nightly],
         types::SYNC_REQUESTED => &[Function::Fetch],
         types::RECORDS_FETCHED => &[Function::Transform],
         types::RESOURCES_MAPPED => &[Function::Publish],
+        types::DEVICES_REQUESTED | types::LINK_DISCONNECTED => &[Function::Devices],
         _ => &[],
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use ohx_domain::{Identifier, Instant, Interval, ProviderName, Record, RequestId, RunId};
+use ohx_domain::{EhrName, Identifier, Instant, Interval, ProviderName, Record, RequestId, RunId};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -24,6 +24,10 @@ pub struct FetchedPart {
     /// claimed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub covers: Option<Interval>,
+    /// Readings of this window that are not in this part were taken back: it was read as a whole, because the provider said
+    /// that some were removed. Then the part may be `null`: nothing is left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub removed: Option<Interval>,
     /// A page of the provider's answer, or a piece of one, untouched: numbers keep every digit.
     pub page: Box<RawValue>,
 }
@@ -52,6 +56,15 @@ pub struct MappedPiece {
     pub pieces: u32,
     /// Which record.
     pub record: Record,
+    /// The EHR endpoint that they go to; absent for the link's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ehr: Option<EhrName>,
+    /// The mapping document and its version, such as `withings/getmeas 3`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub mapping: String,
+    /// What was taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub removed: Option<Removed>,
     /// The devices that the observations refer to, by their identifier.
     pub devices: Vec<MappedResource>,
     /// The observations.
@@ -59,6 +72,19 @@ pub struct MappedPiece {
     /// What the mapping left out, by reason.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub skipped: BTreeMap<String, u64>,
+}
+
+/// Readings that the provider has no more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Removed {
+    /// When they were measured, from first to last moment.
+    pub window: Interval,
+    /// The system of their identifiers.
+    pub system: String,
+    /// What their identifiers' values begin with: the account's pseudonym and a full stop.
+    pub owner: String,
+    /// The identifier values of those that are still there.
+    pub kept: Vec<String>,
 }
 
 impl fmt::Debug for MappedPiece {
@@ -88,6 +114,10 @@ pub struct MappedResource {
     /// The identifier of the device it was measured with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device: Option<Identifier>,
+    /// Whether what the EHR has stays as it is: what a reading says of a device never replaces what the provider's own list
+    /// says of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub only_if_missing: bool,
     /// The resource as JSON text, without `id`; a reference to its device is put in by `publish`.
     pub resource: Box<RawValue>,
 }

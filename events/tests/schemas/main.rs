@@ -16,7 +16,10 @@ use ohx_events::envelope::{
     SEALED, link_of, parse_opened, plain_data, sealed_data, sync_of, text_extension, without_data,
 };
 use ohx_events::http_binding::{from_request, to_binary};
-use ohx_events::plain::{LinkConnected, ResourcesPublished, SyncRequested};
+use ohx_events::plain::{
+    DevicesPublished, DevicesReason, DevicesRequested, LinkConnected, LinkDisconnected, ResourcesPublished,
+    SyncRequested,
+};
 use ohx_events::sealed::{FetchedPart, MappedPiece, MappedResource};
 use ohx_events::{Envelope, EventError, Priority, types};
 use ohx_seal::{DataKey, Keyring, SealError, generate_key};
@@ -26,8 +29,15 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-const PLAIN: [&str; 4] =
-    ["link.connected.v1", "sync.requested.v1", "sync.requested.v1.since", "resources.published.v1"];
+const PLAIN: [&str; 7] = [
+    "link.connected.v1",
+    "link.disconnected.v1",
+    "devices.requested.v1",
+    "devices.published.v1",
+    "sync.requested.v1",
+    "sync.requested.v1.since",
+    "resources.published.v1",
+];
 const SEALED_TYPES: [&str; 2] = ["records.fetched.v1", "resources.mapped.v1"];
 /// Opened examples that no sealed one stands beside.
 const OPENED: [&str; 1] = ["records.fetched.v1.hours.opened"];
@@ -77,6 +87,9 @@ fn through<T: DeserializeOwned + Serialize>(data: &Value) -> Option<Value> {
 fn through_type(example: &str, data: &Value) -> Option<Value> {
     match type_of(example) {
         "link.connected.v1" => through::<LinkConnected>(data),
+        "link.disconnected.v1" => through::<LinkDisconnected>(data),
+        "devices.requested.v1" => through::<DevicesRequested>(data),
+        "devices.published.v1" => through::<DevicesPublished>(data),
         "sync.requested.v1" => through::<SyncRequested>(data),
         "resources.published.v1" => through::<ResourcesPublished>(data),
         "records.fetched.v1" => through::<FetchedPart>(data),
@@ -135,6 +148,7 @@ fn fetched() -> FetchedPart {
         provider: "withings".parse().unwrap(),
         record: "getmeas".parse().unwrap(),
         covers: None,
+        removed: None,
         page: raw(r#"{"weight": 72.10, "long": 0.12345678901234567890123456789, "big": 1e400}"#),
     }
 }
@@ -152,6 +166,9 @@ fn every_schema_is_one_and_every_file_is_looked_at() {
     let schemas = names("schemas");
     let of_types = [
         types::LINK_CONNECTED,
+        types::LINK_DISCONNECTED,
+        types::DEVICES_REQUESTED,
+        types::DEVICES_PUBLISHED,
         types::SYNC_REQUESTED,
         types::RECORDS_FETCHED,
         types::RESOURCES_MAPPED,
@@ -244,6 +261,14 @@ fn what_the_types_print_is_valid() {
         let connected = LinkConnected { provider: "withings".parse().unwrap(), again };
         assert_valid(&schema("link.connected.v1"), &serde_json::to_value(connected).unwrap());
     }
+    let disconnected = LinkDisconnected { provider: "withings".parse().unwrap() };
+    assert_valid(&schema("link.disconnected.v1"), &serde_json::to_value(disconnected).unwrap());
+    for reason in [DevicesReason::Manual, DevicesReason::Reading] {
+        let requested = DevicesRequested { provider: "withings".parse().unwrap(), reason, seen: Vec::new() };
+        assert_valid(&schema("devices.requested.v1"), &serde_json::to_value(requested).unwrap());
+    }
+    let none = serde_json::to_value(DevicesPublished::default()).unwrap();
+    assert_valid(&schema("devices.published.v1"), &none);
     let counts = Counts { created: 1, updated: 2, unchanged: 3, rejected: 4, skipped: u64::MAX };
     let record = "getmeas".parse().unwrap();
     let published = ResourcesPublished { request: Default::default(), record, counts, completed: false };
@@ -263,6 +288,7 @@ fn what_the_types_print_is_valid() {
         issued: None,
         taken: None,
         device: None,
+        only_if_missing: false,
         resource: raw(r#"{"resourceType":"Observation"}"#),
     };
     let full = MappedResource {
@@ -281,6 +307,9 @@ fn what_the_types_print_is_valid() {
             piece: 0,
             pieces: 1,
             record: "getmeas".parse().unwrap(),
+            ehr: Some("registry".parse().unwrap()),
+            mapping: "withings/getmeas 1".into(),
+            removed: None,
             devices: observations.clone(),
             observations,
             skipped,

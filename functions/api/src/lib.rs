@@ -1,9 +1,12 @@
 //! `api`: links, syncs and mappings, for the integrator and the app developer.
 //!
-//! Every address wants `Authorization: Bearer <OHX_API_KEY>`. Errors are problem details (RFC 9457). No answer holds
+//! Every address wants `Authorization: Bearer <OHX_API_KEY>`, but the public keys at `/.well-known/jwks.json`. Errors are problem details (RFC 9457). No answer holds
 //! a health value (but a preview, which says what becomes of the page it was given), a token or a provider user id.
 
+mod devices;
+mod ehrs;
 mod imports;
+mod keys;
 mod links;
 pub mod mappings;
 mod syncs;
@@ -41,7 +44,7 @@ pub fn api_key(settings: &Settings) -> Result<SecretString, SettingError> {
     Ok(key)
 }
 
-/// The function's routes, under `/api/<module>/<endpoint>/`.
+/// The function's routes, under `/api/<module>/<endpoint>/`, and the public keys.
 pub fn router(links: Links, key: &SecretString) -> Router {
     let expected: Arc<[u8; 32]> = Arc::new(Sha256::digest(key.expose_secret().as_bytes()).into());
     Router::new()
@@ -51,7 +54,8 @@ pub fn router(links: Links, key: &SecretString) -> Router {
         .route("/api/base/provider-links/{id}/connect-address/", post(links::connect_address))
         .route("/api/base/provider-links/{id}/disconnect/", post(links::disconnect))
         .route("/api/base/provider-links/{id}/successor/", post(links::successor))
-        .route("/api/base/provider-links/{id}/devices/", get(links::devices))
+        .route("/api/base/provider-links/{id}/devices/", get(devices::listed))
+        .route("/api/base/provider-links/{id}/create_fhir_device/", post(devices::create))
         .route("/api/base/provider-links/{id}/gateway/", get(imports::gateway))
         .route(
             "/api/ingestors/imports/",
@@ -61,8 +65,12 @@ pub fn router(links: Links, key: &SecretString) -> Router {
         .route("/api/ingestors/syncs/{id}/", get(syncs::one))
         .route("/api/ingestors/coverage/", get(syncs::coverage))
         .route("/api/publishers/dead-letters/", get(syncs::dead_letters))
+        .route("/api/publishers/ehr-endpoints/", get(ehrs::list))
+        .route("/api/publishers/ehr-endpoints/{name}/check/", post(ehrs::check))
         .merge(mappings::routes())
         .layer(middleware::from_fn_with_state(expected, authorize))
+        // After the layer: EHRs have no key of ours.
+        .route("/.well-known/jwks.json", get(keys::jwks))
         .with_state(links)
 }
 
@@ -90,7 +98,9 @@ pub(crate) fn problem(error: LinkError) -> Problem {
     let status = match &error {
         LinkError::Unknown(_) | LinkError::Store(StoreError::NotFound { .. }) => StatusCode::NOT_FOUND,
         LinkError::State { .. } | LinkError::Store(StoreError::Conflict { .. }) => StatusCode::CONFLICT,
-        LinkError::NoApp(_) | LinkError::NoAdapter { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+        LinkError::NoApp(_) | LinkError::NoEhr(_) | LinkError::NoAdapter { .. } => {
+            StatusCode::UNPROCESSABLE_ENTITY
+        }
         _ => StatusCode::SERVICE_UNAVAILABLE,
     };
     Problem::new(status, error.to_string())

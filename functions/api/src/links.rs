@@ -1,10 +1,14 @@
 //! Provider apps and links.
 
+use std::collections::BTreeSet;
+
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::response::IntoResponse;
 use http::StatusCode;
-use ohx_domain::{EhrName, Instant, Link, LinkId, LinkState, PatientReference, ProviderName, PushState};
+use ohx_domain::{
+    Destination, EhrName, Instant, Link, LinkId, LinkState, PatientReference, ProviderName, PushState,
+};
 use ohx_link::{Disconnected, Links, ticket};
 use ohx_providers::catalogue::Listed;
 use ohx_runtime::Problem;
@@ -55,6 +59,8 @@ pub(crate) struct ShownLink {
     provider: ProviderName,
     ehr: EhrName,
     patient: PatientReference,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    also: Vec<Destination>,
     state: LinkState,
     #[serde(skip_serializing_if = "Option::is_none")]
     state_reason: Option<String>,
@@ -75,6 +81,7 @@ impl From<Link> for ShownLink {
             provider: link.provider,
             ehr: link.ehr,
             patient: link.patient,
+            also: link.also,
             state: link.state,
             state_reason: link.state_reason,
             backfill_days: link.backfill_days,
@@ -93,6 +100,9 @@ pub(crate) struct NewLink {
     provider: ProviderName,
     ehr: EhrName,
     patient: PatientReference,
+    /// Further EHR endpoints that the readings go to, and who the patient is there.
+    #[serde(default)]
+    also: Vec<Destination>,
     backfill_days: Option<u32>,
 }
 
@@ -120,11 +130,20 @@ pub(crate) async fn create(
     let (app, _) = links.app(&new.provider).await.map_err(problem)?;
     let consent = ohx_providers::kind(&app.config.kind).is_none_or(|kind| kind.consent);
     let parts = links.parts();
-    if parts.store.ehr(&new.ehr).await.map_err(store_problem)?.is_none() {
-        let detail = format!("EHR endpoint {} is not configured: add it with ohx apply", new.ehr);
-        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
+    let mut link = Link::pending(new.provider, new.ehr, new.patient, backfill_days, parts.clock.now());
+    link.also = new.also;
+    let mut seen = BTreeSet::new();
+    for (ehr, _) in link.destinations() {
+        if !seen.insert(ehr) {
+            let detail =
+                format!("EHR endpoint {ehr} is named twice: a link's readings go to each endpoint once");
+            return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
+        }
+        if parts.store.ehr(ehr).await.map_err(store_problem)?.is_none() {
+            let detail = format!("EHR endpoint {ehr} is not configured: add it with ohx apply");
+            return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
+        }
     }
-    let link = Link::pending(new.provider, new.ehr, new.patient, backfill_days, parts.clock.now());
     parts.store.insert_link(&link).await.map_err(store_problem)?;
     if consent {
         let address = ticket::connect_address(parts, link.id).await.map_err(store_problem)?;
@@ -192,7 +211,8 @@ pub(crate) async fn successor(
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
     }
     let parts = links.parts();
-    let link = Link::pending(provider, older.ehr, older.patient, older.backfill_days, parts.clock.now());
+    let mut link = Link::pending(provider, older.ehr, older.patient, older.backfill_days, parts.clock.now());
+    link.also = older.also;
     parts.store.insert_link(&link).await.map_err(store_problem)?;
     let address = ticket::connect_address(parts, link.id).await.map_err(store_problem)?;
     let connect_url = Some(address.to_string());
@@ -223,44 +243,6 @@ pub(crate) async fn disconnect(
         Disconnected::Failed(reason) => ("failed", Some(reason)),
     };
     Ok(Json(Ended { state: LinkState::Disconnected, at_provider, reason }))
-}
-
-#[derive(Serialize)]
-pub(crate) struct ShownDevice {
-    id: String,
-    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
-    kind: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    model: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    battery_percent: Option<u8>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    last_sync: Option<Instant>,
-}
-
-/// `GET /api/base/provider-links/{id}/devices/`: the patient's devices as the provider lists them now. Empty where it
-/// lists none.
-pub(crate) async fn devices(
-    State(links): State<Links>,
-    Path(id): Path<String>,
-) -> Result<Json<Vec<ShownDevice>>, Problem> {
-    let open = links.open(read(&id)?).await.map_err(problem)?;
-    let (app, provider) = links.app(&open.link.provider).await.map_err(problem)?;
-    let listed = links
-        .call(&open, &app, provider.as_ref(), |token| {
-            let (app, provider) = (&app, provider.as_ref());
-            async move { provider.devices(app, &token).await }
-        })
-        .await
-        .map_err(problem)?;
-    let shown = listed.into_iter().map(|device| ShownDevice {
-        id: device.id,
-        kind: device.kind,
-        model: device.model,
-        battery_percent: device.battery_percent,
-        last_sync: device.last_sync,
-    });
-    Ok(Json(shown.collect()))
 }
 
 #[derive(Deserialize)]

@@ -8,12 +8,12 @@
 use axum::Router;
 use axum::extract::State;
 use axum::routing::post;
-use ohx_domain::{Instant, LinkState, Request, RunId, SyncReason};
+use ohx_domain::{Instant, Interval, LinkState, Query, Request, RunId, SyncReason};
 use ohx_events::envelope::{link_of, plain_data};
 use ohx_events::plain::SyncRequested;
 use ohx_events::{Event, Priority};
 use ohx_link::{LinkError, Links, OpenLink, Place};
-use ohx_providers::{Page, PageToken, ProviderError};
+use ohx_providers::{Page, PageToken, Part, ProviderError};
 use ohx_runtime::{CloudEvent, EventFailure, EventReply};
 
 /// The function's routes: one event at `/`.
@@ -118,8 +118,10 @@ async fn run(
         until = until.or(Some(page.as_of.unwrap_or(began)));
         records += page.records;
         let mut events = Vec::with_capacity(page.parts.len());
-        for part in page.parts {
-            let place = Place { request, run, number: sent, priority, source: "fetch" };
+        let all = removed(request, sent, &page);
+        let nothing = all.filter(|_| page.parts.is_empty()).map(|_| Part::nothing());
+        for part in page.parts.into_iter().chain(nothing) {
+            let place = Place { request, run, number: sent, priority, source: "fetch", all };
             events.push(links.part_event(open, place, part)?);
             sent += 1;
         }
@@ -132,4 +134,15 @@ async fn run(
     let progress = parts.store.fetched(request.id, run, sent, until, parts.clock.now()).await?;
     tracing::info!(link = %open.link.id, request = %request.id, record = %request.record, records, parts = sent, ?progress, "fetched");
     Ok(Ended::Read)
+}
+
+/// The window whose readings are taken back but for those of `page`: the provider said that some were removed, and the page
+/// is all that there is. Where there is more than a part can hold, nothing is taken back: the EHR keeps what it has.
+fn removed(request: &Request, sent: u32, page: &Page) -> Option<Interval> {
+    let (SyncReason::Removal, Query::Window(window)) = (request.reason, request.query) else { return None };
+    let whole = sent == 0 && page.next.is_none() && page.parts.len() <= 1;
+    if !whole && page.next.is_none() {
+        tracing::warn!(request = %request.id, "removed readings are not marked: the window holds more than one part");
+    }
+    whole.then_some(window)
 }

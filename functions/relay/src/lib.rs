@@ -57,7 +57,8 @@ impl Bury for StoreBury {
     }
 }
 
-/// The functions' addresses: `OHX_FETCH_URL`, `OHX_TRANSFORM_URL`, `OHX_PUBLISH_URL`, `OHX_NIGHTLY_URL`.
+/// The functions' addresses: `OHX_FETCH_URL`, `OHX_TRANSFORM_URL`, `OHX_PUBLISH_URL`, `OHX_DEVICES_URL`,
+/// `OHX_NIGHTLY_URL`.
 ///
 /// # Errors
 /// One is missing or no address.
@@ -68,6 +69,7 @@ pub fn addresses(settings: &Settings) -> Result<BTreeMap<Function, Url>, Setting
         Function::Fetch => "OHX_FETCH_URL",
         Function::Transform => "OHX_TRANSFORM_URL",
         Function::Publish => "OHX_PUBLISH_URL",
+        Function::Devices => "OHX_DEVICES_URL",
     };
     Function::ALL
         .into_iter()

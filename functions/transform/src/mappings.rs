@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ohx_domain::{Activation, FIRST_SAVED_VERSION, Instant, Link, choose};
+use ohx_domain::{Activation, EhrName, FIRST_SAVED_VERSION, Instant, LinkId, choose};
 use ohx_mapping::Mapping;
 use ohx_runtime::parts::Parts;
 use ohx_runtime::settings::SettingError;
@@ -49,7 +49,7 @@ impl Mappings {
         Self { refresh, compiled: Mutex::default(), pointers: Mutex::default() }
     }
 
-    /// The document that `link`'s records of the mapping `name` are mapped with.
+    /// The document that `link`'s records of the mapping `name` are mapped with, for one EHR endpoint.
     ///
     /// # Errors
     /// To be tried again where the store does not answer, and where an active document cannot be used: mapping with
@@ -58,10 +58,11 @@ impl Mappings {
         &self,
         parts: &Parts,
         name: &str,
-        link: &Link,
+        ehr: &EhrName,
+        link: LinkId,
     ) -> Result<Arc<Mapping>, EventFailure> {
         let activations = self.activations(parts).await?;
-        match choose(&activations, name, &link.ehr, link.id) {
+        match choose(&activations, name, ehr, link) {
             Some(version) if version >= FIRST_SAVED_VERSION => self.saved(parts, name, version).await,
             _ => self.built_in(name).await,
         }

@@ -195,8 +195,12 @@ async fn receive_for_app(
 async fn act(links: &Links, open: &OpenLink, read: Vec<Record>, what: Notification) -> Result<(), LinkError> {
     let provider = open.link.provider.as_str();
     let irrelevant = || NOTIFICATIONS.with_label_values(&[provider, "irrelevant"]).inc();
+    let reason = match &what {
+        Notification::Removed { .. } => SyncReason::Removal,
+        _ => SyncReason::Notification,
+    };
     let (records, window) = match what {
-        Notification::Changed { mut records, window } => {
+        Notification::Changed { mut records, window } | Notification::Removed { mut records, window } => {
             records.retain(|record| read.contains(record));
             // What was measured before the link's history begins is not wanted, or another link brought it.
             let wanted = open
@@ -227,14 +231,8 @@ async fn act(links: &Links, open: &OpenLink, read: Vec<Record>, what: Notificati
     }
     let sync = SyncId::new();
     for record in records {
-        let asking = Asking {
-            record,
-            query: Query::Window(window),
-            reason: SyncReason::Notification,
-            sync,
-            source: "webhook",
-            delay: COALESCE,
-        };
+        let asking =
+            Asking { record, query: Query::Window(window), reason, sync, source: "webhook", delay: COALESCE };
         let outcome = match links.ask(&open.link, &asking).await? {
             Asked::Requested(_) => "requested",
             Asked::Merged(_) => "merged",

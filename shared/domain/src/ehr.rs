@@ -240,7 +240,7 @@ const fn no_auth() -> EhrAuth {
 }
 
 const fn batch_size() -> usize {
-    100
+    250
 }
 
 const fn concurrency() -> u32 {

@@ -141,7 +141,9 @@ slug!(
     /// One kind of thing a provider can be asked for, in the provider's own words, such as `getmeas`.
     Record, "a record");
 
-/// A FHIR reference to a patient, `Patient/<id>`, with the id rule of FHIR R5 (1 to 64 of `[A-Za-z0-9.-]`).
+/// Who a patient is at an EHR: `Patient/<id>`, with the id rule of FHIR R5 (1 to 64 of `[A-Za-z0-9.-]`); or
+/// `Patient?identifier=<system>|<value>`, which the EHR is asked about once. A patient keeps the form that they were given
+/// in: the identity of their readings depends on it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct PatientReference(String);
@@ -150,6 +152,27 @@ impl PatientReference {
     /// The reference as FHIR writes it.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// `<system>|<value>`, where the patient is named by an identifier.
+    pub fn identifier(&self) -> Option<&str> {
+        self.0.strip_prefix(BY_IDENTIFIER)
+    }
+}
+
+/// How a reference by identifier begins (FHIR R5 search.html, a conditional reference).
+const BY_IDENTIFIER: &str = "Patient?identifier=";
+
+/// `<system>|<value>` of printable characters without blanks; `|` stands once, and neither side is empty. What would have to be escaped in a
+/// search is refused.
+fn is_token(text: &str) -> bool {
+    let plain =
+        |c: char| !c.is_whitespace() && !c.is_control() && !matches!(c, '&' | '#' | ',' | '$' | '\\' | '%');
+    match text.split('|').collect::<Vec<_>>().as_slice() {
+        [system, value] => {
+            (1..=200).contains(&system.len()) && (1..=100).contains(&value.len()) && text.chars().all(plain)
+        }
+        _ => false,
     }
 }
 
@@ -163,14 +186,14 @@ impl FromStr for PatientReference {
     type Err = InvalidId;
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let id = text.strip_prefix("Patient/").unwrap_or("");
-        let ok = (1..=64).contains(&id.len())
+        let by_id = (1..=64).contains(&id.len())
             && id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '.');
-        if ok {
+        if by_id || text.strip_prefix(BY_IDENTIFIER).is_some_and(is_token) {
             Ok(Self(text.to_owned()))
         } else {
             Err(InvalidId {
                 what: "a patient reference",
-                expected: "\"Patient/\" and an id of 1 to 64 letters, digits, hyphens and dots",
+                expected: "\"Patient/\" and an id of 1 to 64 letters, digits, hyphens and dots, or \"Patient?identifier=system|value\"",
                 got: short(text),
             })
         }

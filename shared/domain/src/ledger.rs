@@ -23,6 +23,8 @@ pub enum Query {
 pub enum SyncReason {
     /// The provider said that something changed.
     Notification,
+    /// The provider said that readings were removed: what is not there any more was taken back.
+    Removal,
     /// A person or an app asked.
     Manual,
     /// History, after a link was connected.
@@ -38,6 +40,7 @@ impl SyncReason {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Notification => "notification",
+            Self::Removal => "removal",
             Self::Manual => "manual",
             Self::Backfill => "backfill",
             Self::Nightly => "nightly",
@@ -47,7 +50,7 @@ impl SyncReason {
 
     /// The reason a stored text stands for.
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Notification, Self::Manual, Self::Backfill, Self::Nightly, Self::Import]
+        [Self::Notification, Self::Removal, Self::Manual, Self::Backfill, Self::Nightly, Self::Import]
             .into_iter()
             .find(|r| r.as_str() == text)
     }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Account, EhrName, Instant, LinkId, PatientReference, ProviderName};
+use crate::{Account, Destination, EhrName, Instant, LinkId, PatientReference, ProviderName};
 
 /// Where a link stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -66,6 +66,8 @@ pub struct Link {
     pub ehr: EhrName,
     /// Whose readings they are, at that EHR.
     pub patient: PatientReference,
+    /// Where else its readings go: each of another EHR endpoint.
+    pub also: Vec<Destination>,
     /// Where it stands.
     pub state: LinkState,
     /// Why it stands there, for a person.
@@ -89,6 +91,17 @@ pub struct Link {
 }
 
 impl Link {
+    /// Everywhere its readings go, its own EHR first.
+    pub fn destinations(&self) -> impl Iterator<Item = (&EhrName, &PatientReference)> {
+        let further = self.also.iter().map(|destination| (&destination.ehr, &destination.patient));
+        std::iter::once((&self.ehr, &self.patient)).chain(further)
+    }
+
+    /// Who the patient is at an EHR endpoint; `None` where nothing goes there.
+    pub fn patient_at(&self, ehr: &EhrName) -> Option<&PatientReference> {
+        self.destinations().find(|(name, _)| *name == ehr).map(|(_, patient)| patient)
+    }
+
     /// A new link, which waits for the patient's consent.
     pub fn pending(
         provider: ProviderName,
@@ -102,6 +115,7 @@ impl Link {
             provider,
             ehr,
             patient,
+            also: Vec::new(),
             state: LinkState::Pending,
             state_reason: None,
             backfill_days,

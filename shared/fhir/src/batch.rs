@@ -1,7 +1,8 @@
-//! The text of a batch Bundle (FHIR R5 http.html, section 3.2.0.11).
+//! What is sent for a resource, and the text of a Bundle of them (FHIR R5 http.html, section 3.2.0.11).
 
-use ohx_domain::{Identifier, WriteStrategy};
+use ohx_domain::{BundleKind, Identifier, PatientReference, WriteStrategy};
 use ohx_events::sealed::MappedResource;
+use serde_json::value::RawValue;
 
 use crate::decide::Decision;
 use crate::search::{Kind, if_none_exist};
@@ -17,12 +18,17 @@ pub(crate) struct Item<'a> {
 }
 
 impl<'a> Item<'a> {
-    /// Takes a mapped resource up.
+    /// Takes a mapped resource up, whose text is `text` in the endpoint's version of FHIR.
     ///
     /// # Errors
     /// [`SpliceError`] where its text is not a resource of this kind.
-    pub(crate) fn new(kind: Kind, mapped: &'a MappedResource, tag_system: &str) -> Result<Self, SpliceError> {
-        let mut object = Object::parse(&mapped.resource)?;
+    pub(crate) fn new(
+        kind: Kind,
+        mapped: &'a MappedResource,
+        text: &'a RawValue,
+        tag_system: &str,
+    ) -> Result<Self, SpliceError> {
+        let mut object = Object::parse(text)?;
         if object.get_str("resourceType").as_deref() != Some(kind.as_str()) {
             return Err(SpliceError::NotAnObject);
         }
@@ -48,6 +54,11 @@ impl<'a> Item<'a> {
         self.object.set("device", json)
     }
 
+    /// Sets `Observation.subject`.
+    pub(crate) fn set_subject(&mut self, subject: &PatientReference) -> Result<(), SpliceError> {
+        self.object.set("subject", format!(r#"{{"reference":{}}}"#, quote(subject.as_str())))
+    }
+
     /// The entry that carries out `decision`; `None` where there is nothing to write.
     pub(crate) fn write(
         &self,
@@ -58,7 +69,7 @@ impl<'a> Item<'a> {
     ) -> Result<Option<Write>, SpliceError> {
         let mut object = self.object.clone();
         let (op, id, condition) = match decision {
-            Decision::Keep { .. } => return Ok(None),
+            Decision::Keep { .. } | Decision::Pass => return Ok(None),
             Decision::Create => match strategy {
                 WriteStrategy::Update | WriteStrategy::Auto => (Op::Put, Some(self.id.clone()), None),
                 WriteStrategy::SearchThenCreate => (Op::Post, None, None),
@@ -84,15 +95,12 @@ impl<'a> Item<'a> {
             }
             None => ("POST", kind.as_str().to_owned()),
         };
-        let condition =
-            condition.map_or_else(String::new, |(name, value)| format!(r#","{name}":{}"#, quote(&value)));
-        let request = format!(r#"{{"method":"{method}","url":{}{condition}}}"#, quote(&url));
-        Ok(Some(Write {
-            index,
-            op,
-            id,
-            entry: format!(r#"{{"resource":{},"request":{request}}}"#, object.to_json()),
-        }))
+        Ok(Some(Write { index, op, id, method, url, condition, resource: object.to_json() }))
+    }
+
+    /// `status`, as the mapping wrote it.
+    pub(crate) fn status(&self) -> Option<String> {
+        self.object.get_str("status")
     }
 }
 
@@ -107,26 +115,39 @@ pub(crate) enum Op {
     Replace,
 }
 
-/// One entry of a batch.
+/// One entry of a Bundle, or one request.
 pub(crate) struct Write {
     /// The item's position.
     pub(crate) index: usize,
     pub(crate) op: Op,
     /// The resource's id, where it is known before the server answers.
     pub(crate) id: Option<String>,
-    entry: String,
+    /// `PUT` or `POST`.
+    pub(crate) method: &'static str,
+    /// Relative to the FHIR base.
+    pub(crate) url: String,
+    /// The name in `Bundle.entry.request`, and the value.
+    pub(crate) condition: Option<(&'static str, String)>,
+    /// The resource's text.
+    pub(crate) resource: String,
 }
 
 /// The Bundle of `writes`.
-pub(crate) fn bundle(writes: &[Write]) -> String {
-    let length = writes.iter().map(|write| write.entry.len() + 1).sum::<usize>() + 64;
+pub(crate) fn bundle(kind: BundleKind, writes: &[Write]) -> String {
+    let length = writes.iter().map(|write| write.resource.len() + 256).sum::<usize>() + 64;
     let mut text = String::with_capacity(length);
-    text.push_str(r#"{"resourceType":"Bundle","type":"batch","entry":["#);
+    text.push_str(&format!(r#"{{"resourceType":"Bundle","type":"{}","entry":["#, kind.as_str()));
     for (position, write) in writes.iter().enumerate() {
         if position > 0 {
             text.push(',');
         }
-        text.push_str(&write.entry);
+        text.push_str(r#"{"resource":"#);
+        text.push_str(&write.resource);
+        text.push_str(&format!(r#","request":{{"method":"{}","url":{}"#, write.method, quote(&write.url)));
+        if let Some((name, value)) = &write.condition {
+            text.push_str(&format!(r#","{name}":{}"#, quote(value)));
+        }
+        text.push_str("}}");
     }
     text.push_str("]}");
     text

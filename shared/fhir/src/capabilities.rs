@@ -1,66 +1,91 @@
-//! Whether an endpoint can be written to, asked before anything is.
+//! Whether an endpoint can be written to and how, asked before anything is.
 
-use ohx_domain::WriteStrategy;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use ohx_domain::{FhirVersion, WriteStrategy};
 use serde::Deserialize;
 
+use crate::plan::Plan;
 use crate::{EhrClient, EhrError};
 
 const CALL: &str = "its CapabilityStatement";
 
-/// What an endpoint's CapabilityStatement (`GET [base]/metadata`) says about writing readings to it.
+/// How long a CapabilityStatement is believed.
+const BELIEVED: Duration = Duration::from_secs(3600);
+
+/// What an endpoint's CapabilityStatement (`GET [base]/metadata`) says, and how it is therefore written to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Capabilities {
     /// Such as `5.0.0`.
     pub fhir_version: String,
-    /// What stands against the endpoint's write strategy, for a person to read. A CapabilityStatement may be silent
-    /// or wrong: these are warnings, and what the server does counts.
-    pub warnings: Vec<String>,
+    /// `software.name` and `software.version`, where told.
+    pub software: Option<String>,
+    /// How readings are written, and what the server does not do.
+    pub plan: Plan,
 }
 
 #[derive(Deserialize)]
-struct Statement {
+pub(crate) struct Statement {
     #[serde(rename = "resourceType")]
     resource_type: String,
     #[serde(rename = "fhirVersion", default)]
     fhir_version: String,
     #[serde(default)]
-    rest: Vec<Rest>,
+    software: Software,
+    #[serde(default)]
+    pub(crate) rest: Vec<Rest>,
+}
+
+#[derive(Deserialize, Default)]
+struct Software {
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    version: String,
 }
 
 #[derive(Deserialize)]
-struct Rest {
+pub(crate) struct Rest {
     #[serde(default)]
-    resource: Vec<Resource>,
+    pub(crate) resource: Vec<Resource>,
     #[serde(default)]
-    interaction: Vec<Interaction>,
+    pub(crate) interaction: Vec<Interaction>,
 }
 
 #[derive(Deserialize)]
-struct Interaction {
+pub(crate) struct Interaction {
     #[serde(default)]
     code: String,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Resource {
+pub(crate) struct Resource {
     #[serde(rename = "type", default)]
-    kind: String,
+    pub(crate) kind: String,
     #[serde(default)]
-    interaction: Vec<Interaction>,
-    update_create: Option<bool>,
-    conditional_create: Option<bool>,
+    pub(crate) interaction: Vec<Interaction>,
+    pub(crate) update_create: Option<bool>,
+    pub(crate) conditional_create: Option<bool>,
 }
 
-fn offers(interactions: &[Interaction], code: &str) -> bool {
+pub(crate) fn offers(interactions: &[Interaction], code: &str) -> bool {
     interactions.iter().any(|interaction| interaction.code == code)
 }
 
+/// A text of the server's that may be shown: short, and of plain characters.
+fn shown(text: &str) -> Option<&str> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ' ' | '+');
+    ((1..=60).contains(&text.len()) && text.chars().all(plain)).then_some(text)
+}
+
 impl EhrClient {
-    /// Asks the endpoint what it is. For `doctor` and readiness checks; publishing does not need it.
+    /// Asks the endpoint what it is, and remembers the answer for [`EhrClient::plan`].
     ///
     /// # Errors
-    /// [`EhrError::Unsupported`] where it does not speak FHIR R5, [`EhrError::NotFhir`] where it is no FHIR server.
+    /// [`EhrError::Unsupported`] where it does not speak the configured version of FHIR, [`EhrError::NotFhir`] where it is no
+    /// FHIR server.
     pub async fn capabilities(&self) -> Result<Capabilities, EhrError> {
         let answer = self.send(CALL, self.http.get(self.url(&["metadata"]))).await?;
         let statement: Option<Statement> = serde_json::from_str(&answer.body).ok();
@@ -71,48 +96,80 @@ impl EhrClient {
                     format!("HTTP {} and no CapabilityStatement: is base_url the FHIR base?", answer.status);
                 self.not_fhir(CALL, problem)
             })?;
-        let version = statement.fhir_version;
-        let plain =
-            version.len() <= 20 && version.chars().all(|c| c.is_ascii_alphanumeric() || c == '.' || c == '-');
-        if !plain || !version.starts_with("5.") {
-            let shown = if plain && !version.is_empty() { version.as_str() } else { "an unknown version" };
+        let version = &statement.fhir_version;
+        let wanted = self.endpoint.fhir_version;
+        if FhirVersion::of(version) != Some(wanted) {
+            let what = shown(version).unwrap_or("an unknown version");
+            let advice = match FhirVersion::of(version) {
+                Some(spoken) => format!("set fhir_version to {}", spoken.as_str()),
+                None => "set base_url to an endpoint of the server that speaks R5, R4B or R4".to_owned(),
+            };
             return Err(self.unsupported(format!(
-                "it speaks FHIR {shown}, and OHX writes R5 (5.0.0): set base_url to an R5 endpoint of the server"
+                "it speaks FHIR {what}, and fhir_version is {}: {advice}",
+                wanted.as_str()
             )));
         }
-        let warnings = statement.rest.first().map(|rest| self.warnings(rest)).unwrap_or_default();
-        Ok(Capabilities { fhir_version: version, warnings })
+        let plan = Plan::of(&self.endpoint, &statement);
+        self.state.remember(plan.clone(), self.now());
+        let software = shown(&statement.software.name).map(|name| {
+            let version = shown(&statement.software.version).unwrap_or_default();
+            format!("{name} {version}").trim_end().to_owned()
+        });
+        Ok(Capabilities { fhir_version: statement.fhir_version, software, plan })
     }
 
-    fn warnings(&self, rest: &Rest) -> Vec<String> {
-        let mut warnings = Vec::new();
-        if !rest.interaction.is_empty() && !offers(&rest.interaction, "batch") {
-            warnings.push("the server does not say that it accepts batch Bundles".to_owned());
+    /// How the endpoint is written to: from its CapabilityStatement, which is read once an hour. One that has none, or
+    /// guards it, is written to as configured.
+    ///
+    /// # Errors
+    /// [`EhrError::Unsupported`] where it does not speak the configured version of FHIR, [`EhrError::Unavailable`].
+    pub async fn plan(&self) -> Result<Plan, EhrError> {
+        let now = self.now();
+        if let Some((plan, at)) = self.state.plan()
+            && now.duration_since(at) < SignedDuration::try_from(BELIEVED).unwrap_or(SignedDuration::MAX)
+        {
+            return Ok(plan);
         }
-        for kind in ["Observation", "Device"] {
-            let Some(resource) = rest.resource.iter().find(|resource| resource.kind == kind) else {
-                warnings.push(format!("the server does not say that it stores {kind}"));
-                continue;
-            };
-            let (needed, flag, other) = match self.endpoint.strategy {
-                WriteStrategy::Update | WriteStrategy::Auto => (
-                    "update",
-                    resource.update_create,
-                    "ids that OHX assigns: set strategy to conditional-create",
-                ),
-                WriteStrategy::ConditionalCreate | WriteStrategy::SearchThenCreate => {
-                    ("create", resource.conditional_create, "conditional create: set strategy to update")
+        match self.capabilities().await {
+            Ok(capabilities) => {
+                for note in &capabilities.plan.notes {
+                    tracing::info!(ehr = %self.endpoint.name, note, "what the EHR does not do");
                 }
-            };
-            for code in [needed, "search-type"] {
-                if !offers(&resource.interaction, code) {
-                    warnings.push(format!("the server does not offer {code} of {kind}"));
-                }
+                Ok(capabilities.plan)
             }
-            if flag == Some(false) {
-                warnings.push(format!("the server says that {kind} does not take {other}"));
+            Err(
+                error @ (EhrError::Unsupported { .. }
+                | EhrError::Unavailable { .. }
+                | EhrError::NoToken { .. }),
+            ) => Err(error),
+            Err(error) => {
+                tracing::warn!(ehr = %self.endpoint.name, %error, "the EHR does not say what it can do");
+                let mut plan = Plan::unseen(&self.endpoint);
+                plan.notes.push(
+                    "the server does not show its CapabilityStatement: it is written to as configured"
+                        .to_owned(),
+                );
+                self.state.remember(plan.clone(), now);
+                Ok(plan)
             }
         }
-        warnings
+    }
+
+    /// Whether only one writer at a time may write a link's readings, as far as is known before the server was asked.
+    pub fn may_need_lock(&self) -> bool {
+        match self.state.plan() {
+            Some((plan, _)) => plan.needs_lock(),
+            None => self.endpoint.strategy != WriteStrategy::Update,
+        }
+    }
+
+    /// The plan as it is known, however old; where nothing is known, what is configured, or what the server says where that is
+    /// left to it.
+    pub(crate) async fn settled_plan(&self) -> Result<Plan, EhrError> {
+        match self.state.plan() {
+            Some((plan, _)) => Ok(plan),
+            None if self.endpoint.strategy != WriteStrategy::Auto => Ok(Plan::unseen(&self.endpoint)),
+            None => self.plan().await,
+        }
     }
 }

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::fmt::rfc2822::DateTimeParser;
-use ohx_domain::{Clock, EhrAuth, EhrEndpoint, Instant, SystemClock};
+use ohx_domain::{Clock, EhrEndpoint, Instant, SystemClock};
 use reqwest::RequestBuilder;
-use reqwest::header::{ACCEPT, DATE, HeaderMap, RETRY_AFTER};
-use secrecy::ExposeSecret;
+use reqwest::header::{ACCEPT, DATE, HeaderMap, LOCATION, RETRY_AFTER};
+use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
+use crate::auth::Authorization;
+use crate::state::State;
 use crate::{Credentials, EhrError};
 
 /// The FHIR media type (FHIR R5 http.html, section 3.2.0.1.13).
@@ -23,13 +25,17 @@ const MAX_ANSWER: usize = 16 * 1024 * 1024;
 /// The longest `Retry-After` that is passed on.
 const MAX_WAIT: Duration = Duration::from_secs(24 * 3600);
 
-/// A FHIR R5 server that readings are written to. Cheap to clone; holds no state between calls.
+/// What is said of a call that was not answered before its timeout.
+pub(crate) const TOO_SLOW: &str = "no answer in time";
+
+/// A FHIR server that readings are written to. Cheap to clone; clones share what they learn about the server.
 #[derive(Clone)]
 pub struct EhrClient {
     pub(crate) http: reqwest::Client,
     pub(crate) endpoint: EhrEndpoint,
-    credentials: Credentials,
+    auth: Arc<Authorization>,
     clock: Arc<dyn Clock>,
+    pub(crate) state: Arc<State>,
 }
 
 impl fmt::Debug for EhrClient {
@@ -40,8 +46,10 @@ impl fmt::Debug for EhrClient {
 
 /// An answer that is neither a refusal of the credentials nor a plea for patience.
 pub(crate) struct Answer {
-    /// The HTTP status: 2xx, or 4xx without 401, 403, 408, 409, 412, 423, 425 and 429, or 501.
+    /// The HTTP status: 2xx, or 4xx without 401, 403, 408, 423, 425 and 429, or 501.
     pub(crate) status: u16,
+    /// Where what was written is, if the server says so.
+    pub(crate) location: Option<String>,
     /// The body; it may hold health data.
     pub(crate) body: String,
 }
@@ -49,10 +57,18 @@ pub(crate) struct Answer {
 impl EhrClient {
     /// A client for `endpoint`. `http` sets the timeouts; `credentials` hold what the endpoint's `auth` asks for.
     pub fn new(http: reqwest::Client, endpoint: EhrEndpoint, credentials: Credentials) -> Self {
-        Self { http, endpoint, credentials, clock: Arc::new(SystemClock) }
+        let state = Arc::new(State::new(endpoint.batch_size.clamp(1, 500)));
+        let auth = Arc::new(Authorization::new(credentials));
+        Self { http, endpoint, auth, clock: Arc::new(SystemClock), state }
     }
 
-    /// Uses another clock. It serves to read a `Retry-After` that is a date, where the answer has no `Date` itself.
+    /// The time.
+    pub(crate) fn now(&self) -> Instant {
+        self.clock.now()
+    }
+
+    /// Uses another clock. It serves to know when a token ends, and to read a `Retry-After` that is a date, where the answer
+    /// has no `Date` itself.
     #[must_use]
     pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
@@ -73,18 +89,18 @@ impl EhrClient {
         url
     }
 
-    /// Sends a request and sorts the answer.
+    /// Sends a request and sorts the answer. An access token that the endpoint refuses is renewed, once, and the request
+    /// sent again.
     pub(crate) async fn send(&self, call: &'static str, request: RequestBuilder) -> Result<Answer, EhrError> {
-        let mut request = request.header(ACCEPT, FHIR_JSON);
-        if self.endpoint.auth == EhrAuth::Bearer {
-            let Some(token) = &self.credentials.secret else {
-                return Err(
-                    self.unsupported("it wants a bearer token and none is stored for it: set one".into())
-                );
-            };
-            request = request.bearer_auth(token.expose_secret());
+        let again = if self.endpoint.auth.uses_oauth() { request.try_clone() } else { None };
+        let token = self.auth.bearer(self, None).await?;
+        let mut response = self.exchange(call, request, token.as_ref()).await?;
+        if response.status().as_u16() == 401
+            && let Some(again) = again
+        {
+            let token = self.auth.bearer(self, token.as_ref()).await?;
+            response = self.exchange(call, again, token.as_ref()).await?;
         }
-        let response = request.send().await.map_err(|error| self.transport(call, &error))?;
         let status = response.status().as_u16();
         match status {
             401 | 403 => {
@@ -95,20 +111,44 @@ impl EhrClient {
                     format!("it redirects (HTTP {status}): set base_url to the address it redirects to");
                 return Err(self.not_fhir(call, problem));
             }
-            408 | 409 | 412 | 423 | 425 | 429 | 500 | 502..=599 => {
-                return Err(EhrError::Unavailable {
-                    ehr: self.endpoint.name.clone(),
-                    call,
-                    problem: format!("HTTP {status}"),
-                    retry_after: self.retry_after(response.headers()),
-                });
+            408 | 423 | 425 | 429 | 500 | 502..=599 => {
+                return Err(self.busy(call, status, response.headers()));
             }
             _ => {}
         }
-        Ok(Answer { status, body: self.read(call, response).await? })
+        let location =
+            response.headers().get(LOCATION).and_then(|value| value.to_str().ok()).map(ToOwned::to_owned);
+        Ok(Answer { status, location, body: self.read(call, response).await? })
     }
 
-    async fn read(&self, call: &'static str, mut response: reqwest::Response) -> Result<String, EhrError> {
+    async fn exchange(
+        &self,
+        call: &'static str,
+        mut request: RequestBuilder,
+        token: Option<&SecretString>,
+    ) -> Result<reqwest::Response, EhrError> {
+        request = request.header(ACCEPT, FHIR_JSON);
+        if let Some(token) = token {
+            request = request.bearer_auth(token.expose_secret());
+        }
+        request.send().await.map_err(|error| self.transport(call, &error))
+    }
+
+    /// An answer that asks for patience.
+    pub(crate) fn busy(&self, call: &'static str, status: u16, headers: &HeaderMap) -> EhrError {
+        EhrError::Unavailable {
+            ehr: self.endpoint.name.clone(),
+            call,
+            problem: format!("HTTP {status}"),
+            retry_after: self.retry_after(headers),
+        }
+    }
+
+    pub(crate) async fn read(
+        &self,
+        call: &'static str,
+        mut response: reqwest::Response,
+    ) -> Result<String, EhrError> {
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| self.transport(call, &error))? {
             if body.len() + chunk.len() > MAX_ANSWER {
@@ -120,9 +160,9 @@ impl EhrClient {
     }
 
     /// A failure without an answer. reqwest's own text may hold the URL, and with it identifiers: only its kind is told.
-    fn transport(&self, call: &'static str, error: &reqwest::Error) -> EhrError {
+    pub(crate) fn transport(&self, call: &'static str, error: &reqwest::Error) -> EhrError {
         let kind = if error.is_timeout() {
-            "no answer in time"
+            TOO_SLOW
         } else if error.is_connect() {
             "no connection (address, TLS or firewall)"
         } else {
@@ -160,7 +200,8 @@ impl EhrClient {
     }
 }
 
-fn http_date(text: &str) -> Option<Instant> {
+/// An HTTP date (RFC 9110, section 5.6.7).
+pub(crate) fn http_date(text: &str) -> Option<Instant> {
     DateTimeParser::new().parse_timestamp(text).ok()
 }
 

@@ -53,6 +53,8 @@ pub(crate) enum Decision {
     },
     /// The EHR does not have it.
     Create,
+    /// Nothing: the provider has taken the reading back, and the EHR never had it.
+    Pass,
     /// The EHR has another version of it.
     Replace {
         /// Its id at the server.
@@ -64,10 +66,19 @@ pub(crate) enum Decision {
     },
 }
 
-/// Decides about one resource.
-pub(crate) fn decide(ours: &MappedResource, found: Option<&Found>) -> Decision {
-    let Some(found) = found else { return Decision::Create };
+/// The status of a reading that was taken back.
+pub(crate) const TAKEN_BACK: &str = "entered-in-error";
+
+/// Decides about one resource, whose `status` is given.
+pub(crate) fn decide(ours: &MappedResource, status: Option<&str>, found: Option<&Found>) -> Decision {
+    let taken_back = status == Some(TAKEN_BACK);
+    let Some(found) = found else {
+        return if taken_back { Decision::Pass } else { Decision::Create };
+    };
     let keep = Decision::Keep { id: found.id.clone() };
+    if ours.only_if_missing {
+        return keep;
+    }
     let both = found.issued.zip(ours.issued);
     if both.is_some_and(|(theirs, ours)| theirs > ours) {
         return keep;
@@ -80,6 +91,9 @@ pub(crate) fn decide(ours: &MappedResource, found: Option<&Found>) -> Decision {
         digests => digests.contains(&ours.digest) && both.is_none_or(|(theirs, ours)| theirs == ours),
     };
     if same {
+        return keep;
+    }
+    if taken_back && found.status.as_deref() == Some(TAKEN_BACK) {
         return keep;
     }
     let correction = !matches!(found.status.as_deref(), Some("preliminary" | "registered"));
@@ -103,6 +117,7 @@ mod tests {
             issued: at(issued),
             taken: None,
             device: None,
+            only_if_missing: false,
             resource: RawValue::from_string("{}".into()).unwrap(),
         }
     }
@@ -134,20 +149,39 @@ mod tests {
             (&["d", "e"], Some(5), "d", Some(6), true), // corrected, then corrected back
             (&["d", "e"], None, "d", None, false),
         ] {
-            let decision = decide(&ours(digest, issued), Some(&found(digests, theirs)));
+            let decision = decide(&ours(digest, issued), Some("final"), Some(&found(digests, theirs)));
             assert_eq!(replaced(decision), expect, "{digests:?} {theirs:?} {digest} {issued:?}");
         }
-        assert_eq!(decide(&ours("d", None), None), Decision::Create);
+        assert_eq!(decide(&ours("d", None), Some("final"), None), Decision::Create);
+    }
+
+    #[test]
+    fn what_is_only_written_where_it_is_missing_replaces_nothing() {
+        let poor = MappedResource { only_if_missing: true, ..ours("poor", None) };
+        assert_eq!(decide(&poor, None, None), Decision::Create);
+        assert_eq!(decide(&poor, None, Some(&found(&["rich"], None))), Decision::Keep { id: "a".into() });
     }
 
     #[test]
     fn what_was_preliminary_is_completed_and_not_corrected() {
         let before = Found { status: Some("preliminary".into()), ..found(&["d"], Some(1)) };
-        let Decision::Replace { correction, version, .. } = decide(&ours("e", Some(2)), Some(&before)) else {
+        let Decision::Replace { correction, version, .. } =
+            decide(&ours("e", Some(2)), Some("final"), Some(&before))
+        else {
             panic!("not replaced")
         };
         assert!(!correction);
         assert_eq!(version.as_deref(), Some("3"));
+    }
+
+    #[test]
+    fn what_was_taken_back_is_marked_where_it_is_and_never_brought_in() {
+        let back = ours("gone", Some(6));
+        assert_eq!(decide(&back, Some(TAKEN_BACK), None), Decision::Pass);
+        let there = found(&["d"], Some(5));
+        assert!(matches!(decide(&back, Some(TAKEN_BACK), Some(&there)), Decision::Replace { .. }));
+        let marked = Found { status: Some(TAKEN_BACK.into()), ..there };
+        assert!(matches!(decide(&back, Some(TAKEN_BACK), Some(&marked)), Decision::Keep { .. }));
     }
 
     #[test]

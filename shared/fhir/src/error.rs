@@ -26,7 +26,7 @@ pub enum EhrError {
     },
     /// The endpoint refuses the credentials (401) or what they are used for (403).
     #[error(
-        "EHR endpoint {ehr} refused {call} with HTTP {status}: check its bearer token, and that it may search, create and \
+        "EHR endpoint {ehr} refused {call} with HTTP {status}: check its credentials, and that they may search, create and \
          update Observation and Device"
     )]
     Unauthorized {
@@ -36,6 +36,17 @@ pub enum EhrError {
         call: &'static str,
         /// 401 or 403.
         status: u16,
+    },
+    /// The endpoint's authorization server gives no access token that could be used.
+    #[error("EHR endpoint {ehr} has no access token ({code}): {problem}")]
+    NoToken {
+        /// The endpoint.
+        ehr: EhrName,
+        /// The error code of RFC 6749 or RFC 7523, `http-<status>` where the server told none, `scope` where it granted less
+        /// than was asked for, `token-type` or `no-token-response`.
+        code: String,
+        /// What to do. It holds nothing of the server's answer but the missing scopes.
+        problem: String,
     },
     /// What answered is not a FHIR server as it should be: a proxy's HTML page, a wrong base URL, a broken Bundle.
     #[error("EHR endpoint {ehr} did not answer {call} as a FHIR server does: {problem}")]
@@ -62,7 +73,10 @@ impl EhrError {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Unavailable { retry_after, .. } => *retry_after,
-            Self::Unauthorized { .. } | Self::NotFhir { .. } | Self::Unsupported { .. } => None,
+            Self::Unauthorized { .. }
+            | Self::NoToken { .. }
+            | Self::NotFhir { .. }
+            | Self::Unsupported { .. } => None,
         }
     }
 }

@@ -15,16 +15,27 @@ mod decide;
 #[cfg(feature = "device")]
 pub mod device;
 mod error;
+mod patient;
+mod plan;
+mod prepare;
+mod provenance;
 mod publish;
+mod remove;
 mod search;
 pub mod splice;
+mod state;
+pub mod version;
 mod wire;
 mod write;
 
-pub use auth::Credentials;
+pub use auth::{Credentials, PublicJwk, SigningError, SigningKey, SigningKeys};
 pub use capabilities::Capabilities;
 pub use client::EhrClient;
 #[cfg(feature = "device")]
 pub use device::{DeviceError, device};
 pub use error::EhrError;
-pub use publish::{Outcome, Published};
+pub use patient::FoundPatient;
+pub use plan::{Plan, Sending};
+pub use provenance::Origin;
+pub use publish::{Outcome, Publication, Published};
+pub use search::Kind;

@@ -3,12 +3,15 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use ohx_domain::Identifier;
+use ohx_domain::{Identifier, PatientReference};
 use ohx_events::sealed::MappedResource;
 use tracing::warn;
 
 use crate::batch::Item;
 use crate::decide::{Decision, decide};
+use crate::plan::Plan;
+use crate::prepare;
+use crate::provenance::Origin;
 use crate::search::{Kind, Search, Wanted};
 use crate::write::{CALL, Fate, Why, reason};
 use crate::{EhrClient, EhrError};
@@ -43,6 +46,21 @@ impl Outcome {
     }
 }
 
+/// What is brought into the EHR in one call.
+#[derive(Debug, Clone, Copy)]
+pub struct Publication<'a> {
+    /// The base of the deployment's identifier systems.
+    pub identifier_base: &'a str,
+    /// What the observations were measured with.
+    pub devices: &'a [MappedResource],
+    /// The readings.
+    pub observations: &'a [MappedResource],
+    /// Where they come from: a Provenance says so of what was written, where the endpoint wants it and takes it.
+    pub origin: Option<&'a Origin>,
+    /// Who the patient is at the endpoint. It stands in the readings already, but for one who was named by an identifier.
+    pub patient: Option<&'a PatientReference>,
+}
+
 /// What became of the resources of one [`EhrClient::publish`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Published {
@@ -53,6 +71,8 @@ pub struct Published {
     /// How many of the given observations name a device that the EHR does not have: they carry the device's identifier in
     /// place of a reference to it.
     pub without_device: usize,
+    /// How many Provenances were written of them.
+    pub provenances: usize,
 }
 
 impl EhrClient {
@@ -72,40 +92,116 @@ impl EhrClient {
         devices: &[MappedResource],
         observations: &[MappedResource],
     ) -> Result<Published, EhrError> {
-        let tag_system = format!("{}/content-digest", identifier_base.trim_end_matches('/'));
-        let devices = self.store_all(Kind::Device, &tag_system, devices, &HashMap::new()).await?;
+        let publication = Publication { identifier_base, devices, observations, origin: None, patient: None };
+        self.bring(&publication).await
+    }
+
+    /// [`EhrClient::publish`], with what else may be said about it.
+    ///
+    /// # Errors
+    /// As [`EhrClient::publish`].
+    pub async fn bring(&self, publication: &Publication<'_>) -> Result<Published, EhrError> {
+        let &Publication { identifier_base, devices, observations, origin, patient } = publication;
+        let base = identifier_base.trim_end_matches('/');
+        let tag_system = format!("{base}/content-digest");
+        let plan = self.settled_plan().await?;
+        let devices = self
+            .store_all(
+                &plan,
+                Kind::Device,
+                &tag_system,
+                devices,
+                &References { patient, ..References::default() },
+            )
+            .await?;
         for outcome in &devices.outcomes {
             if let Outcome::Rejected { reason, .. } = outcome {
                 warn!(ehr = %self.endpoint.name, reason, "a device was rejected: its readings go without a reference to it");
             }
         }
-        let stored =
-            self.store_all(Kind::Observation, &tag_system, observations, &devices.references).await?;
+        let references = References { devices: devices.references, patient };
+        let stored = self.store_all(&plan, Kind::Observation, &tag_system, observations, &references).await?;
         let without_device = observations
             .iter()
             .filter_map(|observation| observation.device.as_ref())
-            .filter(|device| !devices.references.contains_key(device))
+            .filter(|device| !references.devices.contains_key(device))
             .count();
-        Ok(Published { outcomes: stored.outcomes, devices: devices.outcomes, without_device })
+        let mut provenances = 0;
+        if let Some(origin) = origin {
+            let written: Vec<String> = observations
+                .iter()
+                .zip(&stored.outcomes)
+                .filter(|(_, outcome)| matches!(outcome, Outcome::Created | Outcome::Updated))
+                .filter_map(|(observation, _)| stored.references.get(&observation.identifier).cloned())
+                .collect();
+            provenances = self.tell_provenance(&plan, base, &written, origin).await;
+        }
+        Ok(Published { outcomes: stored.outcomes, devices: devices.outcomes, without_device, provenances })
+    }
+
+    /// Brings resources of one type into the EHR, as [`EhrClient::publish`] does with readings. Of a type that the server
+    /// does not store every resource is rejected, and nothing is sent. With each outcome comes the reference to the
+    /// resource at the EHR, such as `Device/12`, where it is known. `patient` is whose devices they are, for the releases
+    /// whose Device says so itself.
+    ///
+    /// # Errors
+    /// As [`EhrClient::publish`].
+    pub async fn store_resources(
+        &self,
+        kind: Kind,
+        identifier_base: &str,
+        resources: &[MappedResource],
+        patient: Option<&PatientReference>,
+    ) -> Result<Vec<(Outcome, Option<String>)>, EhrError> {
+        let plan = self.settled_plan().await?;
+        if plan.without.contains(&kind) {
+            let told = |resource: &MappedResource| Outcome::Rejected {
+                status: None,
+                reason: reason(kind, Some(&resource.identifier), "the server does not store this type"),
+            };
+            return Ok(resources.iter().map(|resource| (told(resource), None)).collect());
+        }
+        let tag_system = format!("{}/content-digest", identifier_base.trim_end_matches('/'));
+        let references = References { patient, ..References::default() };
+        let stored = self.store_all(&plan, kind, &tag_system, resources, &references).await?;
+        let reference = |resource: &MappedResource| stored.references.get(&resource.identifier).cloned();
+        Ok(stored.outcomes.iter().cloned().zip(resources.iter().map(reference)).collect())
     }
 
     async fn store_all<'a>(
         &self,
+        plan: &Plan,
         kind: Kind,
         tag_system: &str,
         resources: &'a [MappedResource],
-        devices: &HashMap<&Identifier, String>,
+        references: &References<'_>,
     ) -> Result<Stored<'a>, EhrError> {
+        let version = self.endpoint.fhir_version;
+        let texts: Vec<_> = resources
+            .iter()
+            .map(|resource| prepare::text(version, kind, resource, references.patient))
+            .collect();
         let slots = newest_of_each(resources);
         let mut outcomes: Vec<Option<Outcome>> = vec![None; resources.len()];
         let (mut items, mut places) = (Vec::new(), Vec::new());
-        for (place, resource) in resources.iter().enumerate() {
+        for (place, (resource, text)) in resources.iter().zip(&texts).enumerate() {
             if slots.get(place) != Some(&place) {
                 continue;
             }
-            let item = Item::new(kind, resource, tag_system).and_then(|mut item| {
+            let text = match text {
+                Ok(text) => text,
+                Err(why) => {
+                    let reason = reason(kind, Some(&resource.identifier), why);
+                    set(&mut outcomes, place, Outcome::Rejected { status: None, reason });
+                    continue;
+                }
+            };
+            let item = Item::new(kind, resource, text, tag_system).and_then(|mut item| {
                 if let Some(device) = &resource.device {
-                    item.set_device(device, devices.get(device).map(String::as_str))?;
+                    item.set_device(device, references.devices.get(device).map(String::as_str))?;
+                }
+                if let Some(patient) = references.patient.filter(|_| kind == Kind::Observation) {
+                    item.set_subject(patient)?;
                 }
                 Ok(item)
             });
@@ -118,11 +214,11 @@ impl EhrClient {
             }
         }
         let mut references = HashMap::new();
-        for ((item, place), (outcome, id)) in
-            items.iter().zip(places).zip(self.store(kind, tag_system, &items).await?)
+        for (place, (outcome, id)) in
+            places.into_iter().zip(self.store(plan, kind, tag_system, &items).await?)
         {
-            if let Some(id) = id.filter(|_| !outcome.rejected()) {
-                references.insert(&item.mapped.identifier, format!("{}/{id}", kind.as_str()));
+            if let (Some(id), Some(resource)) = (id.filter(|_| !outcome.rejected()), resources.get(place)) {
+                references.insert(&resource.identifier, format!("{}/{id}", kind.as_str()));
             }
             set(&mut outcomes, place, outcome);
         }
@@ -142,6 +238,7 @@ impl EhrClient {
     /// Looks up, decides and writes, round by round, until every item is settled.
     async fn store(
         &self,
+        plan: &Plan,
         kind: Kind,
         tag_system: &str,
         items: &[Item<'_>],
@@ -160,7 +257,7 @@ impl EhrClient {
             }
             let mut again = Vec::new();
             for chunk in pending.chunks(batch_size) {
-                for (index, fate) in self.round(kind, tag_system, items, chunk, &mut search).await? {
+                for (index, fate) in self.round(plan, kind, tag_system, items, chunk, &mut search).await? {
                     match fate {
                         Fate::Done { outcome, id } => settle(&mut settled, index, outcome, id),
                         // It is there, and what version of it there is cannot be looked up.
@@ -202,6 +299,7 @@ impl EhrClient {
     /// One lookup and one batch for one chunk of items.
     async fn round(
         &self,
+        plan: &Plan,
         kind: Kind,
         tag_system: &str,
         items: &[Item<'_>],
@@ -214,15 +312,20 @@ impl EhrClient {
             .iter()
             .map(|(_, item)| Wanted { id: &item.id, identifier: &item.mapped.identifier })
             .collect();
-        let found = self.look_up(search, kind, tag_system, &wanted).await?;
+        let found = self.look_up(plan, search, kind, tag_system, &wanted).await?;
         let (mut fates, mut writes) = (Vec::new(), Vec::new());
         for ((index, item), found) in chosen.into_iter().zip(&found) {
-            let decision = decide(item.mapped, found.as_ref());
-            if let Decision::Keep { id } = decision {
-                fates.push((index, Fate::Done { outcome: Outcome::Unchanged, id: Some(id) }));
+            let decision = decide(item.mapped, item.status().as_deref(), found.as_ref());
+            let kept = match &decision {
+                Decision::Keep { id } => Some(Some(id.clone())),
+                Decision::Pass => Some(None),
+                Decision::Create | Decision::Replace { .. } => None,
+            };
+            if let Some(id) = kept {
+                fates.push((index, Fate::Done { outcome: Outcome::Unchanged, id }));
                 continue;
             }
-            match item.write(index, kind, self.endpoint.strategy, decision) {
+            match item.write(index, kind, plan.strategy, decision) {
                 Ok(write) => writes.extend(write),
                 Err(error) => {
                     fates.push((
@@ -232,9 +335,17 @@ impl EhrClient {
                 }
             }
         }
-        fates.extend(self.write(kind, items, &writes).await?);
+        fates.extend(self.write(plan, kind, items, &writes).await?);
         Ok(fates)
     }
+}
+
+/// What resources refer to at the EHR.
+#[derive(Default)]
+struct References<'a> {
+    /// `Device/12`, by identifier.
+    devices: HashMap<&'a Identifier, String>,
+    patient: Option<&'a PatientReference>,
 }
 
 struct Stored<'a> {

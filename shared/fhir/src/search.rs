@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 
-use ohx_domain::{Identifier, WriteStrategy};
+use ohx_domain::Identifier;
 use reqwest::header::CONTENT_TYPE;
 use tracing::warn;
 use url::{Url, form_urlencoded};
 
 use crate::decide::Found;
+use crate::plan::Plan;
 use crate::wire::{Bundle, Existing};
 use crate::{EhrClient, EhrError};
 
@@ -20,17 +21,38 @@ const MAX_URL: usize = 6000;
 const MAX_PAGES: usize = 50;
 
 /// The resource types that are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A reading.
     Observation,
+    /// What it was measured with.
     Device,
+    /// The model of a device.
+    DeviceDefinition,
+    /// Whose device it is (R5 only).
+    DeviceAssociation,
+    /// Where resources came from.
+    Provenance,
 }
 
 impl Kind {
-    pub(crate) const fn as_str(self) -> &'static str {
+    /// The name of the resource type.
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Observation => "Observation",
             Self::Device => "Device",
+            Self::DeviceDefinition => "DeviceDefinition",
+            Self::DeviceAssociation => "DeviceAssociation",
+            Self::Provenance => "Provenance",
+        }
+    }
+
+    /// The elements that a lookup needs.
+    const fn elements(self) -> &'static str {
+        match self {
+            Self::Observation => "identifier,meta,issued,status",
+            Self::Device | Self::DeviceAssociation => "identifier,meta,status",
+            Self::DeviceDefinition | Self::Provenance => "identifier,meta",
         }
     }
 }
@@ -91,6 +113,7 @@ impl EhrClient {
     /// What the EHR has of `wanted`, in the same order. `search` remembers what the server does not support.
     pub(crate) async fn look_up(
         &self,
+        plan: &Plan,
         search: &mut Search,
         kind: Kind,
         tag_system: &str,
@@ -102,7 +125,7 @@ impl EhrClient {
             if *search == Search::Off || piece.is_empty() {
                 continue;
             }
-            let query = self.query(kind, piece.iter().filter_map(|&index| wanted.get(index)));
+            let query = Self::query(plan, kind, piece.iter().filter_map(|&index| wanted.get(index)));
             let long = query.len() + self.endpoint.base_url.as_str().len() > MAX_URL;
             if long && *search == Search::Get && piece.len() > 1 {
                 pieces.push(piece.split_off(piece.len() / 2));
@@ -120,7 +143,7 @@ impl EhrClient {
                 continue;
             };
             let before = piece.len();
-            self.place(wanted, existing, tag_system, &mut found);
+            self.place(plan, wanted, existing, tag_system, &mut found);
             if cut {
                 // More matches than the server would send: ask for the rest by name.
                 piece.retain(|&index| found.get(index).is_some_and(Option::is_none));
@@ -135,21 +158,16 @@ impl EhrClient {
         Ok(found)
     }
 
-    fn query<'a>(&self, kind: Kind, wanted: impl Iterator<Item = &'a Wanted<'a>> + Clone) -> String {
+    fn query<'a>(plan: &Plan, kind: Kind, wanted: impl Iterator<Item = &'a Wanted<'a>> + Clone) -> String {
         let count = wanted.clone().count().to_string();
-        let (name, values): (_, Vec<String>) = match self.endpoint.strategy {
-            WriteStrategy::Update | WriteStrategy::Auto => ("_id", wanted.map(|w| w.id.to_owned()).collect()),
-            WriteStrategy::ConditionalCreate | WriteStrategy::SearchThenCreate => {
-                ("identifier", wanted.map(|w| token(w.identifier)).collect())
-            }
-        };
-        let elements = match kind {
-            Kind::Observation => "identifier,meta,issued,status",
-            Kind::Device => "identifier,meta,status",
+        let (name, values): (_, Vec<String>) = if plan.by_identifier {
+            ("identifier", wanted.map(|w| token(w.identifier)).collect())
+        } else {
+            ("_id", wanted.map(|w| w.id.to_owned()).collect())
         };
         form_urlencoded::Serializer::new(String::new())
             .append_pair(name, &values.join(","))
-            .append_pair("_elements", elements)
+            .append_pair("_elements", kind.elements())
             .append_pair("_count", &count)
             .finish()
     }
@@ -172,6 +190,9 @@ impl EhrClient {
         let mut existing = Vec::new();
         for page in 0..MAX_PAGES {
             let answer = self.send(CALL, request).await?;
+            if matches!(answer.status, 409 | 412) {
+                return Err(self.unavailable(CALL, format!("HTTP {}", answer.status)));
+            }
             if !(200..300).contains(&answer.status) {
                 return Ok((page > 0).then_some((existing, true)));
             }
@@ -200,13 +221,14 @@ impl EhrClient {
     }
 
     /// A link is followed, with the endpoint's credentials, only to where the credentials belong.
-    fn same_origin(&self, link: &str) -> Option<Url> {
+    pub(crate) fn same_origin(&self, link: &str) -> Option<Url> {
         let base = &self.endpoint.base_url;
         base.join(link).ok().filter(|url| url.origin() == base.origin())
     }
 
     fn place(
         &self,
+        plan: &Plan,
         wanted: &[Wanted<'_>],
         existing: Vec<Existing>,
         tag_system: &str,
@@ -220,13 +242,12 @@ impl EhrClient {
             .collect();
         let mut doubled = 0_u32;
         for resource in existing {
-            let index = match self.endpoint.strategy {
-                WriteStrategy::Update | WriteStrategy::Auto => by_id.get(resource.id.as_str()),
-                WriteStrategy::ConditionalCreate | WriteStrategy::SearchThenCreate => {
-                    resource.identifier.iter().find_map(|identifier| {
-                        by_identifier.get(&(identifier.system.as_str(), identifier.value.as_str()))
-                    })
-                }
+            let index = if plan.by_identifier {
+                resource.identifier.iter().find_map(|identifier| {
+                    by_identifier.get(&(identifier.system.as_str(), identifier.value.as_str()))
+                })
+            } else {
+                by_id.get(resource.id.as_str())
             };
             let slot = index.and_then(|&index| found.get_mut(index));
             let (Some(slot), Some(new)) = (slot, Found::read(&resource, tag_system)) else { continue };

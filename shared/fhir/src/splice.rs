@@ -101,6 +101,27 @@ impl<'a> Object<'a> {
         self.0.retain(|(key, _)| key != name);
     }
 
+    /// Gives a member another name, in its place. Another member that had this name is taken away.
+    pub fn rename(&mut self, name: &str, new: &str) {
+        if name != new && self.get(name).is_some() {
+            self.remove(new);
+            let member = self.0.iter_mut().find(|(key, _)| key == name);
+            member.into_iter().for_each(|(key, _)| *key = Cow::Owned(new.to_owned()));
+        }
+    }
+
+    /// Keeps the members whose names `keep` wants. Whether any went.
+    pub fn retain(&mut self, mut keep: impl FnMut(&str) -> bool) -> bool {
+        let before = self.0.len();
+        self.0.retain(|(key, _)| keep(key));
+        self.0.len() != before
+    }
+
+    /// Whether it has no member.
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The object as JSON text.
     pub fn to_json(&self) -> String {
         let length = self.0.iter().map(|(key, value)| key.len() + value.get().len() + 4).sum::<usize>() + 2;
@@ -199,6 +220,20 @@ mod tests {
         );
         object.remove("b");
         assert_eq!(object.to_json(), r#"{"z":null,"a":36.60,"c":"\u00e9","d":12345678901234567890.1}"#);
+    }
+
+    #[test]
+    fn a_member_is_renamed_in_its_place() {
+        let text = raw(r#"{"a":1.0,"b":2.0,"c":3.0}"#);
+        let mut object = Object::parse(&text).unwrap();
+        object.rename("b", "x");
+        object.rename("nothing", "a");
+        object.rename("a", "a");
+        assert_eq!(object.to_json(), r#"{"a":1.0,"x":2.0,"c":3.0}"#);
+        object.rename("x", "a");
+        assert_eq!(object.to_json(), r#"{"a":2.0,"c":3.0}"#);
+        assert!(!object.retain(|name| name != "x") && object.retain(|name| name == "c"));
+        assert_eq!(object.to_json(), r#"{"c":3.0}"#);
     }
 
     #[test]

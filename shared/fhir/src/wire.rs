@@ -1,7 +1,9 @@
 //! The few parts of FHIR's answers that are read, and nothing else of them.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
+
+use crate::client::Answer;
 
 /// A Bundle: `searchset` or `batch-response` (FHIR R5 Bundle).
 #[derive(Deserialize)]
@@ -41,6 +43,17 @@ pub(crate) struct Response {
 }
 
 impl Response {
+    /// A status and nothing else.
+    pub(crate) fn bare(status: u16) -> Self {
+        Self { status: status.to_string(), location: None, outcome: None }
+    }
+
+    /// The answer to a request that carried one resource.
+    pub(crate) fn alone(answer: Answer) -> Self {
+        let outcome = if answer.status < 400 { None } else { RawValue::from_string(answer.body).ok() };
+        Self { status: answer.status.to_string(), location: answer.location, outcome }
+    }
+
     /// The HTTP status code.
     pub(crate) fn code(&self) -> Option<u16> {
         self.status.get(..3)?.parse().ok().filter(|code| (100..600).contains(code))
@@ -60,8 +73,14 @@ pub(crate) struct Existing {
     pub(crate) meta: Meta,
     #[serde(default)]
     pub(crate) issued: Option<String>,
-    #[serde(default)]
+    /// A code in most types, and a concept in some, of which nothing is read.
+    #[serde(default, deserialize_with = "code")]
     pub(crate) status: Option<String>,
+}
+
+fn code<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let raw: Option<Box<RawValue>> = Option::deserialize(deserializer)?;
+    Ok(raw.and_then(|raw| serde_json::from_str(raw.get()).ok()))
 }
 
 #[derive(Deserialize)]

@@ -1,16 +1,21 @@
-//! Sending batches, and reading what became of every entry.
+//! Sending Bundles, and reading what became of every entry.
 
-use ohx_domain::Identifier;
+use ohx_domain::{BundleKind, Identifier};
+use reqwest::Method;
 use reqwest::header::CONTENT_TYPE;
 use tracing::warn;
 
 use crate::batch::{Item, Op, Write, bundle};
-use crate::client::FHIR_JSON;
+use crate::client::{FHIR_JSON, TOO_SLOW};
+use crate::plan::{Plan, Sending};
 use crate::search::Kind;
 use crate::wire::{Bundle, Issues, Response, is_id};
 use crate::{EhrClient, EhrError, Outcome};
 
 pub(crate) const CALL: &str = "a batch of writes";
+
+/// What is said of a call that a smaller Bundle may spare the next one.
+const TAKES_TOO_LONG: [&str; 3] = [TOO_SLOW, "HTTP 408", "HTTP 504"];
 
 /// So many single entries are refused with 404, 405, 410 or 501 before the endpoint itself is blamed.
 const MISFITS: usize = 3;
@@ -43,7 +48,7 @@ pub(crate) enum Why {
     Busy(u16),
 }
 
-/// What a server said to a whole batch.
+/// What a server said to a whole Bundle.
 enum Reply {
     Entries(Vec<Response>),
     /// HTTP 4xx or 501, with the issues of its OperationOutcome.
@@ -51,40 +56,75 @@ enum Reply {
 }
 
 impl EhrClient {
-    /// Writes entries, in as few requests as the server allows. A batch that is refused as a whole is halved until
-    /// the entry that is to blame stands alone.
+    /// Writes entries, in as few requests as the server allows. A Bundle that is refused as a whole is halved until
+    /// the entry that is to blame stands alone; one that is too large or takes too long makes the next ones smaller.
     ///
     /// # Errors
     /// Whatever concerns the endpoint and not an entry.
     pub(crate) async fn write(
         &self,
+        plan: &Plan,
         kind: Kind,
         items: &[Item<'_>],
         writes: &[Write],
     ) -> Result<Vec<(usize, Fate)>, EhrError> {
+        let Sending::Bundles(bundle) = plan.sending else {
+            return self.write_singly(kind, items, writes).await;
+        };
         let mut fates = Vec::with_capacity(writes.len());
         let mut stack = vec![writes];
         let (mut spoke, mut misfits) = (false, 0);
         while let Some(part) = stack.pop() {
-            match (part, self.post(part).await?) {
-                ([], _) => {}
+            if part.is_empty() {
+                continue;
+            }
+            let most = self.state.entries();
+            if part.len() > most {
+                let (first, rest) = part.split_at(most);
+                stack.extend([rest, first]);
+                continue;
+            }
+            let reply = match self.post(bundle, part).await {
+                // It may have been carried out all the same: what is there is looked up before it is sent again, and
+                // what has not been sent yet waits for that too.
+                Err(EhrError::Unavailable { problem, retry_after: None, .. })
+                    if part.len() > 1 && TAKES_TOO_LONG.contains(&problem.as_str()) =>
+                {
+                    self.state.too_slow(part.len());
+                    warn!(ehr = %self.endpoint.name, entries = part.len(), problem, "a Bundle took too long: smaller ones \
+                        are sent");
+                    let left = stack.drain(..).chain([part]).flatten();
+                    fates.extend(left.map(|write| (write.index, Fate::Again(Why::Busy(504)))));
+                    break;
+                }
+                reply => reply?,
+            };
+            match (part, reply) {
                 (_, Reply::Entries(responses)) => {
                     spoke = true;
+                    self.state.answered(part.len());
                     fates.extend(self.settle(kind, items, part, &responses)?);
+                }
+                ([alone], Reply::Refused(status @ (409 | 412), _)) => {
+                    fates.push((alone.index, judge(kind, items, alone, &Response::bare(status))));
                 }
                 ([alone], Reply::Refused(status, issues)) => {
                     let misfit = matches!(status, 404 | 405 | 410 | 501);
                     misfits += usize::from(misfit);
-                    // Not one batch was understood: that is no matter of one reading.
+                    // Not one Bundle was understood: that is no matter of one reading.
                     if misfit && !spoke && (misfits == MISFITS || stack.is_empty()) {
                         let problem = format!(
-                            "HTTP {status}: check that base_url is the FHIR base, and that the server accepts batch Bundles"
+                            "HTTP {status}: check that base_url is the FHIR base, and that the server accepts {} Bundles",
+                            bundle.as_str()
                         );
                         return Err(self.not_fhir(CALL, problem));
                     }
                     fates.push((alone.index, done(rejected(kind, items, alone, status, &issues))));
                 }
-                (part, Reply::Refused(..)) => {
+                (part, Reply::Refused(status, _)) => {
+                    if status == 413 {
+                        self.state.too_large(part.len());
+                    }
                     let (first, second) = part.split_at(part.len() / 2);
                     stack.extend([second, first]);
                 }
@@ -93,16 +133,13 @@ impl EhrClient {
         Ok(fates)
     }
 
-    async fn post(&self, writes: &[Write]) -> Result<Reply, EhrError> {
-        if writes.is_empty() {
-            return Ok(Reply::Entries(Vec::new()));
-        }
+    async fn post(&self, kind: BundleKind, writes: &[Write]) -> Result<Reply, EhrError> {
         let request = self
             .http
             .post(self.url(&[]))
             .header(CONTENT_TYPE, FHIR_JSON)
             .header("prefer", "return=minimal")
-            .body(bundle(writes));
+            .body(bundle(kind, writes));
         let answer = self.send(CALL, request).await?;
         if !(200..300).contains(&answer.status) {
             return Ok(Reply::Refused(answer.status, Issues::read(&answer.body)));
@@ -113,7 +150,9 @@ impl EhrClient {
                 bundle.resource_type == "Bundle"
                     && matches!(bundle.kind.as_str(), "batch-response" | "transaction-response")
             })
-            .ok_or_else(|| self.not_fhir(CALL, "its answer is no batch-response Bundle".into()))?;
+            .ok_or_else(|| {
+                self.not_fhir(CALL, format!("its answer is no {}-response Bundle", kind.as_str()))
+            })?;
         let (asked, got) = (writes.len(), answered.entry.len());
         if asked != got {
             return Err(self.not_fhir(CALL, format!("{got} entries came back for {asked}")));
@@ -127,6 +166,39 @@ impl EhrClient {
             return Err(self.not_fhir(CALL, "an entry of its answer has no status".into()));
         }
         Ok(Reply::Entries(responses))
+    }
+
+    /// Writes each entry in a request of its own.
+    async fn write_singly(
+        &self,
+        kind: Kind,
+        items: &[Item<'_>],
+        writes: &[Write],
+    ) -> Result<Vec<(usize, Fate)>, EhrError> {
+        let mut responses = Vec::with_capacity(writes.len());
+        for write in writes {
+            let path: Vec<&str> = write.url.split('/').collect();
+            let method = if write.method == "PUT" { Method::PUT } else { Method::POST };
+            let mut request = self
+                .http
+                .request(method, self.url(&path))
+                .header(CONTENT_TYPE, FHIR_JSON)
+                .header("prefer", "return=minimal")
+                .body(write.resource.clone());
+            if let Some((name, value)) = &write.condition {
+                let header = if *name == "ifNoneExist" { "if-none-exist" } else { "if-match" };
+                request = request.header(header, value);
+            }
+            responses.push(match self.send(CALL, request).await {
+                Ok(answer) => Response::alone(answer),
+                // Everything but readings can be done without.
+                Err(EhrError::Unauthorized { status, .. }) if kind != Kind::Observation => {
+                    Response::bare(status)
+                }
+                Err(error) => return Err(error),
+            });
+        }
+        self.settle(kind, items, writes, &responses)
     }
 
     fn settle(
@@ -192,7 +264,8 @@ fn judge(kind: Kind, items: &[Item<'_>], write: &Write, response: &Response) -> 
     };
     match (status, write.op) {
         (201, Op::Post)
-            if kind == Kind::Device && id_in(response.location.as_deref().unwrap_or(""), kind).is_none() =>
+            if matches!(kind, Kind::Device | Kind::DeviceDefinition)
+                && id_in(response.location.as_deref().unwrap_or(""), kind).is_none() =>
         {
             return Fate::Again(Why::NoId);
         }

@@ -39,7 +39,9 @@ pub enum Asked {
 
 const fn priority(reason: SyncReason) -> Priority {
     match reason {
-        SyncReason::Notification | SyncReason::Manual | SyncReason::Import => Priority::High,
+        SyncReason::Notification | SyncReason::Removal | SyncReason::Manual | SyncReason::Import => {
+            Priority::High
+        }
         SyncReason::Backfill => Priority::Normal,
         SyncReason::Nightly => Priority::Low,
     }

@@ -128,7 +128,8 @@ impl Links {
             let run = RunId::new();
             let mut number = 0;
             for part in parts {
-                let place = Place { request: &request, run, number, priority: Priority::High, source };
+                let place =
+                    Place { request: &request, run, number, priority: Priority::High, source, all: None };
                 events.push(self.part_event(open, place, part)?);
                 number += 1;
             }

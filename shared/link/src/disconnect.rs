@@ -30,6 +30,12 @@ impl Links {
         };
         self.parts.store.set_link_state(id, LinkState::Disconnected, Some(reason)).await?;
         tracing::info!(link = %id, provider = %link.provider, ?outcome, "disconnected");
+        if link.state != LinkState::Pending
+            && let Err(error) = self.announce_end(&link).await
+        {
+            // The link has ended all the same; disconnecting it once more tells again.
+            tracing::error!(link = %id, %error, "link.disconnected was not sent: its devices stay as they are at the EHR");
+        }
         Ok(outcome)
     }
 

@@ -6,11 +6,17 @@
 
 mod account;
 mod ask;
+mod breaker;
 mod bring;
 mod call;
+mod devices;
 mod disconnect;
+pub mod ehr;
+mod examine;
+mod gate;
 mod part;
 pub mod secrets;
+pub mod signing;
 mod succeed;
 pub mod ticket;
 mod tokens;
@@ -18,7 +24,7 @@ mod tokens;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ohx_domain::{Link, LinkId, LinkState, ProviderName};
+use ohx_domain::{EhrName, Link, LinkId, LinkState, ProviderName};
 use ohx_providers::{App, Provider, ProviderError};
 use ohx_runtime::EventFailure;
 use ohx_runtime::parts::Parts;
@@ -30,6 +36,8 @@ pub use account::account_digest;
 pub use ask::{Asked, Asking};
 pub use bring::Brought;
 pub use disconnect::Disconnected;
+pub use examine::EhrReport;
+pub use gate::Gate;
 pub use part::Place;
 pub use succeed::Former;
 pub use tokens::TokenPair;
@@ -53,6 +61,9 @@ pub enum LinkError {
     /// The provider app that the link names is not configured.
     #[error("provider app {0} is not configured: add it with ohx apply")]
     NoApp(ProviderName),
+    /// The EHR endpoint that the link names is not configured.
+    #[error("EHR endpoint {0} is not configured: add it with ohx apply")]
+    NoEhr(EhrName),
     /// The provider app is of a type that this version does not know.
     #[error("provider app {app} is of type {kind:?}, which this version does not know")]
     NoAdapter {
@@ -70,6 +81,9 @@ pub enum LinkError {
         #[source]
         source: SealError,
     },
+    /// A signing key.
+    #[error(transparent)]
+    Signing(#[from] ohx_fhir::SigningError),
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -123,7 +137,10 @@ impl From<LinkError> for EventFailure {
                 Remedy::Refresh | Remedy::Reauthorize | Remedy::Permanent => Self::Reject { reason },
             },
             // A missing app or key is configuration: it can be mended while the event waits.
-            LinkError::NoApp(_) | LinkError::NoAdapter { .. } => Self::retry(reason),
+            LinkError::NoApp(_)
+            | LinkError::NoAdapter { .. }
+            | LinkError::NoEhr(_)
+            | LinkError::Signing(_) => Self::retry(reason),
             LinkError::Seal { source: SealError::UnknownKey(_), .. } => Self::retry(reason),
             _ => Self::Reject { reason },
         }
@@ -145,6 +162,8 @@ pub type Result<T> = std::result::Result<T, LinkError>;
 pub struct Links {
     parts: Parts,
     providers: Arc<BTreeMap<&'static str, Arc<dyn Provider>>>,
+    ehrs: ehr::Clients,
+    gate: Gate,
 }
 
 /// A link, opened: its key is in hand.
@@ -159,7 +178,13 @@ impl Links {
     /// Over these parts, with every provider's adapter.
     pub fn new(parts: Parts) -> Self {
         let providers = Arc::new(ohx_providers::by_kind(&parts.http));
-        Self { parts, providers }
+        let gate = Gate::new(parts.clone());
+        Self { parts, providers, ehrs: ehr::Clients::default(), gate }
+    }
+
+    /// What stands before the EHR endpoints.
+    pub fn gate(&self) -> &Gate {
+        &self.gate
     }
 
     /// Every type of provider: its records, capabilities and limits.

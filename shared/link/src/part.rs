@@ -1,6 +1,6 @@
 //! Readings on their way to `transform`: one part of a provider's page, sealed.
 
-use ohx_domain::{Request, RunId};
+use ohx_domain::{Interval, Request, RunId};
 use ohx_events::envelope::MAX_SEALED;
 use ohx_events::sealed::FetchedPart;
 use ohx_events::{Envelope, Event, Priority, types};
@@ -22,6 +22,8 @@ pub struct Place<'a> {
     pub priority: Priority,
     /// The function that sends it.
     pub source: &'static str,
+    /// Whether what is not in it was taken back: it is all that the request's window holds.
+    pub all: Option<Interval>,
 }
 
 impl Links {
@@ -30,7 +32,7 @@ impl Links {
     /// # Errors
     /// [`LinkError::TooLarge`], [`LinkError::Event`].
     pub fn part_event(&self, open: &OpenLink, place: Place<'_>, part: Part) -> Result<Event> {
-        let Place { request, run, number, priority, source } = place;
+        let Place { request, run, number, priority, source, all } = place;
         let fetched = FetchedPart {
             request: request.id,
             run,
@@ -38,6 +40,7 @@ impl Links {
             provider: open.link.provider.clone(),
             record: request.record.clone(),
             covers: part.covers,
+            removed: all,
             page: part.text.into_inner(),
         };
         let envelope = Envelope {

@@ -93,6 +93,12 @@ pub static PLANNED: LazyLock<IntCounterVec> = LazyLock::new(|| {
     counter("ohx_planned_requests_total", help, &["kind"])
 });
 
+/// Pauses of EHR endpoints.
+pub static EHR_PAUSES: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    let help = "How often an EHR endpoint was left alone because it did not answer or asked for patience.";
+    counter("ohx_ehr_pauses_total", help, &["ehr"])
+});
+
 /// The text that `/metrics` answers with.
 pub fn exposition() -> String {
     // A counter that nothing has touched yet is still declared.
@@ -106,6 +112,7 @@ pub fn exposition() -> String {
         &REFRESHES,
         &NOTIFICATIONS,
         &PLANNED,
+        &EHR_PAUSES,
     ] {
         LazyLock::force(counter);
     }
@@ -128,7 +135,8 @@ mod tests {
         REFRESHES.with_label_values(&["withings", "refreshed"]).inc();
         NOTIFICATIONS.with_label_values(&["withings", "requested"]).inc();
         PLANNED.with_label_values(&["hole"]).inc();
+        EHR_PAUSES.with_label_values(&["clinic"]).inc();
         let text = exposition();
-        assert_eq!(text.lines().filter(|l| l.starts_with("# TYPE ohx_")).count(), 10, "{text}");
+        assert_eq!(text.lines().filter(|l| l.starts_with("# TYPE ohx_")).count(), 11, "{text}");
     }
 }

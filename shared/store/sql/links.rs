@@ -1,7 +1,7 @@
 //! Links: consents, states and what is destroyed when they end.
 
 use async_trait::async_trait;
-use ohx_domain::{EhrName, Link, LinkId, LinkState, PatientReference, PushState};
+use ohx_domain::{Destination, EhrName, Instant, Link, LinkId, LinkState, PatientReference, PushState};
 use ohx_store::{Connection, LinkFilter, Links, Result};
 
 use super::columns::Columns;
@@ -15,7 +15,7 @@ const DAY: i64 = 86_400_000_000;
 
 macro_rules! columns {
     () => {
-        "id, provider, ehr, patient, state, state_reason, backfill_days, scopes, history_start, push, data_key, \
+        "id, provider, ehr, patient, also, state, state_reason, backfill_days, scopes, history_start, push, data_key, \
          created_at, connected_at"
     };
 }
@@ -26,6 +26,7 @@ fn link(row: &Columns<'_>) -> Result<Link> {
         provider: row.parse("provider")?,
         ehr: row.parse("ehr")?,
         patient: row.parse("patient")?,
+        also: row.json("also")?,
         state: row.read("state", LinkState::parse)?,
         state_reason: row.get("state_reason")?,
         backfill_days: row.count("backfill_days")?,
@@ -37,6 +38,13 @@ fn link(row: &Columns<'_>) -> Result<Link> {
         created_at: row.instant("created_at")?,
         connected_at: row.instant_optional("connected_at")?,
     })
+}
+
+/// Everywhere that the readings of a link go.
+fn destinations(row: &Columns<'_>) -> Result<Vec<Destination>> {
+    let mut all: Vec<Destination> = row.json("also")?;
+    all.push(Destination { ehr: row.parse("ehr")?, patient: row.parse("patient")? });
+    Ok(all)
 }
 
 /// The lock that decides between two consents with the same account. Different accounts may share it by chance.
@@ -56,8 +64,8 @@ impl Engine {
 impl Links for Engine {
     async fn insert_link(&self, link: &Link) -> Result<()> {
         sql("INSERT INTO links (id, provider, ehr, patient, state, state_reason, backfill_days, scopes,
-                 history_start, push, data_key, created_at, connected_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)")
+                 history_start, push, data_key, created_at, connected_at, also)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)")
         .bind(link.id.to_string())
         .bind(link.provider.as_str())
         .bind(link.ehr.as_str())
@@ -71,6 +79,7 @@ impl Links for Engine {
         .bind(link.data_key.as_deref())
         .bind(micros(link.created_at))
         .bind(link.connected_at.map(micros))
+        .bind(json(&link.also, TABLE, "also")?)
         .execute(self.writer())
         .await
         .map_err(conflict_or_unavailable("a new link's id"))?;
@@ -108,7 +117,7 @@ impl Links for Engine {
         // Two patients may consent with one account at the same moment; neither row exists for the other to lock.
         dialect::serialize(&mut tx, account_lock(&connection.account_digest)).await?;
         let held = sql(concat!(
-            "SELECT ehr, patient, backfill_days, history_start FROM links WHERE id = $1",
+            "SELECT ehr, patient, also, backfill_days, history_start FROM links WHERE id = $1",
             for_update!()
         ))
         .bind(id.to_string())
@@ -117,19 +126,19 @@ impl Links for Engine {
         .map_err(unavailable)?
         .ok_or_else(|| not_found("link", id))?;
         let held = Columns::new(&held, TABLE);
-        let ehr: EhrName = held.parse("ehr")?;
-        let patient: PatientReference = held.parse("patient")?;
-
-        let other = sql("SELECT id FROM links
-             WHERE account_digest = $1 AND ehr = $2 AND patient <> $3
-                 AND state IN ('active', 'reauthorization-required') LIMIT 1")
+        let wanted = destinations(&held)?;
+        let others = sql("SELECT ehr, patient, also FROM links
+             WHERE account_digest = $1 AND id <> $2 AND state IN ('active', 'reauthorization-required')")
         .bind(&connection.account_digest[..])
-        .bind(ehr.as_str())
-        .bind(patient.as_str())
-        .fetch_optional(&mut *tx)
+        .bind(id.to_string())
+        .fetch_all(&mut *tx)
         .await
         .map_err(unavailable)?;
-        if other.is_some() {
+        let mut taken = Vec::new();
+        for row in &others {
+            taken.extend(destinations(&Columns::new(row, TABLE))?);
+        }
+        if taken.iter().any(|one| wanted.iter().any(|own| own.ehr == one.ehr && own.patient != one.patient)) {
             let what =
                 "the account (a link of another patient at the same EHR holds it: disconnect that one first)";
             return Err(conflict(what));
@@ -205,5 +214,38 @@ impl Links for Engine {
             .await
             .map_err(unavailable)?;
         rows.iter().map(|row| Columns::new(row, TABLE).parse("id")).collect()
+    }
+
+    async fn resolved_patient(
+        &self,
+        ehr: &EhrName,
+        patient: &PatientReference,
+    ) -> Result<Option<PatientReference>> {
+        let row = sql("SELECT reference FROM resolved_patients WHERE ehr = $1 AND patient = $2")
+            .bind(ehr.as_str())
+            .bind(patient.as_str())
+            .fetch_optional(self.reader())
+            .await
+            .map_err(unavailable)?;
+        row.map(|row| Columns::new(&row, "resolved_patients").parse("reference")).transpose()
+    }
+
+    async fn keep_resolved_patient(
+        &self,
+        ehr: &EhrName,
+        patient: &PatientReference,
+        reference: &PatientReference,
+        at: Instant,
+    ) -> Result<()> {
+        sql("INSERT INTO resolved_patients (ehr, patient, reference, resolved_at) VALUES ($1, $2, $3, $4)
+             ON CONFLICT (ehr, patient) DO UPDATE SET reference = excluded.reference, resolved_at = excluded.resolved_at")
+        .bind(ehr.as_str())
+        .bind(patient.as_str())
+        .bind(reference.as_str())
+        .bind(micros(at))
+        .execute(self.writer())
+        .await
+        .map_err(unavailable)?;
+        Ok(())
     }
 }

@@ -24,6 +24,7 @@ mod mappings;
 mod progress;
 mod requests;
 mod secrets;
+mod signing;
 mod values;
 
 pub(crate) use errors::{migration_failed, unavailable};

@@ -10,6 +10,7 @@ mod dead_letter;
 mod ledger;
 mod mappings;
 mod secrets;
+mod signing;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -24,6 +25,7 @@ pub use dead_letter::{DeadLetter, DeadLetters};
 pub use ledger::{Acknowledgement, Coverage, Ledger, NewRequest, OpenRequests, Progress, Requested};
 pub use mappings::{MappingFilter, MappingSummary, Mappings, NewActivation, NewMapping, SavedMapping};
 pub use secrets::{Quota, Rate, Secrets, StoredTokens, Ticket, TicketKind};
+pub use signing::{NewSigningKey, Signing, StoredSigningKey};
 
 /// Why a store could not do as asked.
 #[derive(Debug, thiserror::Error)]
@@ -70,9 +72,9 @@ pub enum StoreError {
 pub type Result<T> = std::result::Result<T, StoreError>;
 
 /// Everything together: what a function's state holds.
-pub trait Store: Configuration + Links + Secrets + Ledger + Mappings + DeadLetters {}
+pub trait Store: Configuration + Links + Secrets + Signing + Ledger + Mappings + DeadLetters {}
 
-impl<T: Configuration + Links + Secrets + Ledger + Mappings + DeadLetters> Store for T {}
+impl<T: Configuration + Links + Secrets + Signing + Ledger + Mappings + DeadLetters> Store for T {}
 
 /// A store as it is passed around.
 pub type SharedStore = Arc<dyn Store>;
@@ -163,7 +165,7 @@ pub trait Links: Send + Sync {
     /// cleared.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] where the same account is held by an active link of another patient at the same EHR:
+    /// [`StoreError::Conflict`] where the same account is held by an active link of another patient at one of the same EHRs:
     /// one person's readings never go into two charts by accident.
     async fn connect(&self, id: LinkId, connection: &Connection) -> Result<()>;
 
@@ -179,6 +181,22 @@ pub trait Links: Send + Sync {
 
     /// Notes whether the provider pushes.
     async fn set_push_state(&self, id: LinkId, push: &PushState) -> Result<()>;
+
+    /// Who a patient that is named by an identifier is at an EHR endpoint, where that was found out before.
+    async fn resolved_patient(
+        &self,
+        ehr: &EhrName,
+        patient: &PatientReference,
+    ) -> Result<Option<PatientReference>>;
+
+    /// Keeps who a patient is at an EHR endpoint.
+    async fn keep_resolved_patient(
+        &self,
+        ehr: &EhrName,
+        patient: &PatientReference,
+        reference: &PatientReference,
+        at: Instant,
+    ) -> Result<()>;
 
     /// The active links after `after`, by id, at most `limit`: how the nightly run streams over all of them.
     async fn active_links(&self, after: Option<LinkId>, limit: u32) -> Result<Vec<LinkId>>;

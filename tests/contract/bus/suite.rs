@@ -45,6 +45,7 @@ macro_rules! over_all {
 
 over_all!(
     events_reach_their_function_unchanged,
+    every_subscriber_gets_an_event_once_and_one_that_fails_holds_up_no_other,
     urgent_first_and_none_starves,
     a_failing_handler_is_called_until_it_succeeds,
     retry_after_is_honoured,
@@ -79,7 +80,7 @@ mod promises {
         let mut mapped = event("mapped", types::RESOURCES_MAPPED, Priority::High);
         mapped.set_data(ohx_events::envelope::SEALED, sealed);
         let sent = [
-            (Function::Nightly, event("connected", types::LINK_CONNECTED, Priority::High)),
+            (Function::Devices, event("ended", types::LINK_DISCONNECTED, Priority::High)),
             (Function::Nightly, event("ping", types::PING, Priority::Normal)),
             (Function::Fetch, event("sync", types::SYNC_REQUESTED, Priority::Low)),
             (Function::Transform, event("fetched", types::RECORDS_FETCHED, Priority::Normal)),
@@ -98,6 +99,25 @@ mod promises {
             );
             assert!(got.unwrap() == sent.unwrap(), "attributes or data changed on the way to {to}");
         }
+        rig.finish().await;
+    }
+
+    pub(super) async fn every_subscriber_gets_an_event_once_and_one_that_fails_holds_up_no_other(
+        options: Options,
+    ) {
+        // A connected link concerns two functions; one of them refuses it.
+        let functions = Functions::new(|call: Call| async move {
+            match call.to {
+                Function::Devices => problem(422, "refused"),
+                _ => status(204),
+            }
+        });
+        let rig = Rig::start(options, functions).await;
+        rig.bus().publish(vec![event("connected", types::LINK_CONNECTED, Priority::High)]).await.unwrap();
+        until(async || rig.functions.calls().len() == 2 && rig.graves.letters().len() == 1).await;
+        let called: BTreeSet<_> = rig.functions.calls_of("connected").iter().map(|call| call.to).collect();
+        assert_eq!(called, BTreeSet::from([Function::Nightly, Function::Devices]));
+        assert_eq!(rig.graves.letters()[0].to, Function::Devices);
         rig.finish().await;
     }
 
@@ -299,7 +319,7 @@ mod promises {
                     Function::Nightly => types::SYNC_REQUESTED,
                     Function::Fetch => types::RECORDS_FETCHED,
                     Function::Transform => types::RESOURCES_MAPPED,
-                    Function::Publish => types::RESOURCES_PUBLISHED,
+                    Function::Publish | Function::Devices => types::RESOURCES_PUBLISHED,
                 };
                 let events = (0..4).map(|n| event(format!("{}.{n}", call.event.id()), next, Priority::Low));
                 status(bus.get().unwrap().publish(events.collect()).await.map_or(503, |()| 204))

@@ -24,6 +24,7 @@ mod secrets_leases;
 mod secrets_quotas;
 mod secrets_tickets;
 mod secrets_tokens;
+mod signing;
 
 /// Makes each promise of a module a test of each engine, named `<module>::on_<engine>::<promise>`.
 macro_rules! promises {

@@ -40,6 +40,7 @@ pub(crate) fn pending(patient: &str) -> Link {
         provider: "withings".parse().unwrap(),
         ehr: "clinic".parse().unwrap(),
         patient: format!("Patient/{patient}").parse().unwrap(),
+        also: Vec::new(),
         state: LinkState::Pending,
         state_reason: None,
         backfill_days: 30,

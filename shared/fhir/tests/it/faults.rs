@@ -53,11 +53,17 @@ async fn a_batch_that_is_too_large_is_halved() {
     for strategy in BOTH {
         let server = Server::start().await;
         server.faults(|faults| faults.max_entries = Some(30));
-        let published = client(&server, strategy, 100).publish(BASE, &[], &readings(100)).await.unwrap();
+        let ehr = client(&server, strategy, 100);
+        let published = ehr.publish(BASE, &[], &readings(100)).await.unwrap();
         assert_eq!(published.outcomes, vec![Outcome::Created; 100]);
         assert_eq!(server.count("Observation"), (100, 100));
-        // 100, 50, 25, 25, 50, 25, 25 and one lookup.
-        assert_eq!(server.requests().len(), 8);
+        // A lookup, 100, 50, and four of 25; what has been learnt is remembered.
+        assert_eq!(server.requests().len(), 7);
+        ehr.publish(BASE, &[], &(100..200).map(|n| crate::reading(n, "72.10", 0)).collect::<Vec<_>>())
+            .await
+            .unwrap();
+        assert_eq!(server.requests().len(), 5, "a lookup and four of 25");
+        assert_eq!(server.count("Observation"), (200, 200));
     }
 }
 
@@ -250,8 +256,10 @@ async fn an_endpoint_says_what_it_is() {
         ehr.capabilities().await
     };
     let good = ask(statement("5.0.0", true)).await.unwrap();
-    assert_eq!((good.fhir_version.as_str(), good.warnings.len()), ("5.0.0", 0));
-    assert_eq!(ask(statement("5.0.0", false)).await.unwrap().warnings.len(), 2);
+    // DeviceDefinition, DeviceAssociation and Provenance are not listed.
+    assert_eq!((good.fhir_version.as_str(), good.plan.notes.len()), ("5.0.0", 3));
+    assert!(!good.plan.needs_lock());
+    assert_eq!(ask(statement("5.0.0", false)).await.unwrap().plan.notes.len(), 4);
     let error = ask(statement("4.0.1", true)).await.unwrap_err();
     assert!(
         matches!(&error, EhrError::Unsupported { .. }) && error.to_string().contains("FHIR 4.0.1"),

@@ -1,8 +1,10 @@
 //! The client against a server over a real socket that does what FHIR says, and fails on request.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod auth;
 mod convergence;
 mod faults;
+mod plans;
 mod server;
 mod writing;
 
@@ -45,6 +47,7 @@ pub(crate) fn reading(number: usize, value: &str, issued: i64) -> MappedResource
         issued: Some(issued),
         taken: Some(issued),
         device: None,
+        only_if_missing: false,
         resource: RawValue::from_string(resource).unwrap(),
     }
 }
@@ -66,6 +69,7 @@ pub(crate) fn scale() -> MappedResource {
         issued: None,
         taken: None,
         device: None,
+        only_if_missing: false,
         resource: RawValue::from_string(resource).unwrap(),
     }
 }

@@ -38,6 +38,10 @@ pub(crate) struct Faults {
     /// Tags are not kept; tags of former versions are added (as HAPI does).
     pub(crate) drop_tags: bool,
     pub(crate) keep_old_tags: bool,
+    /// Resources without an identifier are expected.
+    pub(crate) without_identifier: bool,
+    /// POST without a condition is expected.
+    pub(crate) unconditional: bool,
     /// Conditional creation that does not say where.
     pub(crate) no_location: bool,
     /// What somebody else stores just before the next batch.
@@ -124,7 +128,7 @@ impl Server {
 
 fn identifier(resource: &RawValue) -> String {
     let value: Value = serde_json::from_str(resource.get()).unwrap();
-    value["identifier"][0]["value"].as_str().unwrap().to_owned()
+    value["identifier"][0]["value"].as_str().unwrap_or("none").to_owned()
 }
 
 async fn handle(
@@ -169,7 +173,19 @@ async fn handle(
         let query = if method == Method::GET { uri.query().unwrap_or("").to_owned() } else { body };
         return fhir(200, &inner.search(&server.base, &kind, &query));
     }
-    inner.batch(&body)
+    match path.strip_prefix("/fhir/") {
+        None | Some("") => inner.batch(&body),
+        Some(url) => {
+            let header = |name: &str| headers.get(name).map(|value| value.to_str().unwrap().to_owned());
+            let request = Request {
+                method: method.to_string(),
+                url: url.to_owned(),
+                if_none_exist: header("if-none-exist"),
+                if_match: header("if-match"),
+            };
+            inner.single(Entry { resource: RawValue::from_string(body).unwrap(), request })
+        }
+    }
 }
 
 fn answer((status, headers, body): Canned) -> Response {
@@ -205,18 +221,20 @@ impl Inner {
             .filter_map(|(key, versions)| {
                 let (of, id) = key.split_once('/').unwrap();
                 let resource: Value = serde_json::from_str(versions.last().unwrap().get()).unwrap();
+                if of != kind {
+                    return None;
+                }
                 let identifier = &resource["identifier"][0];
                 let token = format!(
                     "{}|{}",
                     identifier["system"].as_str().unwrap(),
                     identifier["value"].as_str().unwrap()
                 );
-                let hit = of == kind
-                    && if pairs.contains_key("_id") {
-                        wanted.contains(&id)
-                    } else {
-                        wanted.contains(&token.as_str())
-                    };
+                let hit = if pairs.contains_key("_id") {
+                    wanted.contains(&id)
+                } else {
+                    wanted.contains(&token.as_str())
+                };
                 hit.then(|| self.summary(id, versions, &resource))
             })
             .collect();
@@ -284,6 +302,14 @@ impl Inner {
         fhir(200, &json!({ "resourceType": "Bundle", "type": "batch-response", "entry": responses }))
     }
 
+    fn single(&mut self, entry: Entry) -> Response {
+        let response = self.entry(entry);
+        let status = response["status"].as_str().unwrap()[..3].parse().unwrap();
+        let location = response["location"].as_str().map(|at| ("location", at.to_owned()));
+        let body = response.get("outcome").map(Value::to_string).unwrap_or_default();
+        answer((status, location.into_iter().collect(), body))
+    }
+
     fn entry(&mut self, Entry { resource, request }: Entry) -> Value {
         let refused =
             |status: u16, code: &str| json!({ "status": format!("{status} No"), "outcome": outcome(code) });
@@ -303,10 +329,14 @@ impl Inner {
             method => {
                 assert_eq!(method, "POST");
                 assert!(value.get("id").is_none(), "no id on POST");
-                let query = request.if_none_exist.expect("only conditional creation");
-                let wanted = format!("{} {query}", request.url);
-                let matches: Vec<_> =
-                    self.store.keys().filter(|key| self.tokens.get(*key) == Some(&wanted)).cloned().collect();
+                let wanted = request.if_none_exist.map(|query| format!("{} {query}", request.url));
+                assert!(wanted.is_some() || self.faults.unconditional, "only conditional creation");
+                let matches: Vec<_> = self
+                    .store
+                    .keys()
+                    .filter(|key| wanted.is_some() && self.tokens.get(*key) == wanted.as_ref())
+                    .cloned()
+                    .collect();
                 match matches.as_slice() {
                     [] => {}
                     [key] => return json!({ "status": "200 OK", "location": key }),
@@ -318,7 +348,9 @@ impl Inner {
         };
         assert_eq!(value["resourceType"], json!(kind));
         let key = format!("{kind}/{id}");
-        let token = value["identifier"][0]["system"].as_str().unwrap().to_owned() + "|" + &name;
+        let system = value["identifier"][0]["system"].as_str();
+        assert!(system.is_some() || self.faults.without_identifier);
+        let token = system.unwrap_or("none").to_owned() + "|" + &name;
         self.tokens.insert(key.clone(), format!("{kind} identifier={token}"));
         let versions = self.store.entry(key.clone()).or_default();
         if request.if_match.is_some_and(|wanted| wanted != format!("W/\"{}\"", versions.len())) {

@@ -1,0 +1,15 @@
+//! The devices function as a process of its own: on a port, or on AWS Lambda.
+
+use std::process::ExitCode;
+
+use ohx_link::Links;
+use ohx_runtime::parts::Parts;
+use ohx_runtime::serve::Service;
+
+fn main() -> ExitCode {
+    ohx_runtime::run("devices", async |settings| {
+        let parts = Parts::from_settings(&settings).await?;
+        let ready = parts.ready();
+        Ok(Service::new(ohx_devices::router(Links::new(parts)), ready))
+    })
+}

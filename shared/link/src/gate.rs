@@ -1,0 +1,238 @@
+//! The gate before an EHR endpoint: how many write at the same time, one writer a link where the endpoint needs it, and
+//! none while it does not answer.
+//!
+//! The bounds hold for all instances together: they are leases in the store. A lease that cannot be kept ends the work
+//! that it stands for.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use ohx_domain::{EhrEndpoint, EhrName, LinkId};
+use ohx_fhir::EhrError;
+use ohx_runtime::EventFailure;
+use ohx_runtime::metrics::EHR_PAUSES;
+use ohx_runtime::parts::Parts;
+use ohx_store::{Quota, Rate};
+use tokio::sync::Semaphore;
+
+use crate::breaker::{Breaker, Entry};
+
+/// How long a lease holds if its holder vanishes.
+const LEASE: Duration = Duration::from_secs(60);
+/// How often it is extended.
+const EXTEND: Duration = Duration::from_secs(20);
+/// How often, and how long at most, a lease that somebody else holds is asked for again.
+const TRIES: u32 = 40;
+const PAUSE: Duration = Duration::from_millis(250);
+/// When an event that found no room is delivered again.
+const LATER: Duration = Duration::from_secs(2);
+/// The shared hold of an endpoint is a bucket that never runs out by itself.
+const UNBOUNDED: Rate = Rate { per_minute: 60_000_000, burst: 1_000_000 };
+
+/// The gates of all endpoints.
+#[derive(Clone)]
+pub struct Gate {
+    parts: Parts,
+    endpoints: Arc<Mutex<HashMap<EhrName, Arc<Endpoint>>>>,
+}
+
+struct Endpoint {
+    breaker: Mutex<Breaker>,
+    /// This instance's own share: who waits here does not ask the store.
+    room: Semaphore,
+    concurrency: u32,
+}
+
+impl Endpoint {
+    fn breaker(&self) -> MutexGuard<'_, Breaker> {
+        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Leaves the breaker as it was found, where the work was cut off.
+struct Passing<'a>(&'a Endpoint);
+
+impl Drop for Passing<'_> {
+    fn drop(&mut self) {
+        self.0.breaker().left();
+    }
+}
+
+fn room(ehr: &EhrName, slot: u32) -> String {
+    format!("ehr:{ehr}:room:{slot}")
+}
+
+fn hold(ehr: &EhrName) -> String {
+    format!("ehr:{ehr}:hold")
+}
+
+impl Gate {
+    pub(crate) fn new(parts: Parts) -> Self {
+        Self { parts, endpoints: Arc::default() }
+    }
+
+    fn endpoint(&self, ehr: &EhrEndpoint) -> Arc<Endpoint> {
+        let mut endpoints = self.endpoints.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = endpoints.get(&ehr.name).filter(|known| known.concurrency == ehr.concurrency);
+        if let Some(known) = known {
+            return Arc::clone(known);
+        }
+        let new = Arc::new(Endpoint {
+            breaker: Mutex::default(),
+            room: Semaphore::new(ehr.concurrency.max(1) as usize),
+            concurrency: ehr.concurrency,
+        });
+        endpoints.insert(ehr.name.clone(), Arc::clone(&new));
+        new
+    }
+
+    /// Does `work` at an endpoint when there is room. `only` names the link that nobody else may write meanwhile.
+    ///
+    /// # Errors
+    /// Where the endpoint does not answer, there is no room in time, or `work` fails.
+    pub async fn pass<T>(
+        &self,
+        ehr: &EhrEndpoint,
+        only: Option<LinkId>,
+        work: impl Future<Output = Result<T, EhrError>>,
+    ) -> Result<T, EventFailure> {
+        let endpoint = self.endpoint(ehr);
+        let store = &self.parts.store;
+        let _permit = endpoint.room.acquire().await.map_err(|_| EventFailure::retry("shutting down"))?;
+        if let Entry::Wait(after) = endpoint.breaker().enter(self.parts.clock.now()) {
+            return Err(resting(&ehr.name, after));
+        }
+        let passing = Passing(&endpoint);
+        if let Quota::Wait(after) =
+            store.take_quota(&hold(&ehr.name), UNBOUNDED, self.parts.clock.now()).await?
+        {
+            return Err(resting(&ehr.name, after));
+        }
+        let mut leases =
+            Leases { parts: &self.parts, holder: uuid::Uuid::now_v7().to_string(), names: Vec::new() };
+        let result = match leases.take_all(ehr, only).await {
+            Ok(()) => leases.keep_while(work).await,
+            Err(failure) => Err(failure),
+        };
+        leases.release().await;
+        drop(passing);
+        match result? {
+            Ok(done) => {
+                if endpoint.breaker().answered() {
+                    tracing::info!(ehr = %ehr.name, "the EHR answers again");
+                }
+                Ok(done)
+            }
+            Err(error) => Err(self.failed(ehr, &endpoint, &error).await),
+        }
+    }
+
+    async fn failed(&self, ehr: &EhrEndpoint, endpoint: &Endpoint, error: &EhrError) -> EventFailure {
+        let (now, asked) = (self.parts.clock.now(), error.retry_after());
+        let pause = endpoint.breaker().failed(now, asked);
+        if let Some(pause) = pause {
+            EHR_PAUSES.with_label_values(&[ehr.name.as_str()]).inc();
+            tracing::warn!(ehr = %ehr.name, seconds = pause.as_secs(), "the EHR is left alone for a while");
+        }
+        // What it asks for itself, it asks of every instance.
+        if let Some(until) = asked.and_then(|asked| now.checked_add(asked).ok())
+            && let Err(error) = self.parts.store.drain_quota(&hold(&ehr.name), until).await
+        {
+            tracing::warn!(ehr = %ehr.name, %error, "the other instances were not told to wait");
+        }
+        EventFailure::Retry { reason: error.to_string(), after: asked.or(pause) }
+    }
+}
+
+fn resting(ehr: &EhrName, after: Duration) -> EventFailure {
+    let seconds = after.as_secs().max(1);
+    EventFailure::Retry {
+        reason: format!(
+            "EHR endpoint {ehr} did not answer lately, or asked for patience: again in {seconds} s"
+        ),
+        after: Some(after),
+    }
+}
+
+/// The leases of one call.
+struct Leases<'a> {
+    parts: &'a Parts,
+    holder: String,
+    names: Vec<String>,
+}
+
+impl Leases<'_> {
+    async fn take(&mut self, name: String) -> Result<bool, EventFailure> {
+        let now = self.parts.clock.now();
+        let taken = self.parts.store.acquire_lease(&name, &self.holder, LEASE, now).await?;
+        if taken {
+            self.names.push(name);
+        }
+        Ok(taken)
+    }
+
+    /// The link first: who waits for another writer of the same link takes no room from others.
+    async fn take_all(&mut self, ehr: &EhrEndpoint, only: Option<LinkId>) -> Result<(), EventFailure> {
+        let busy = |what: &str| EventFailure::Retry {
+            reason: format!("EHR endpoint {}: {what}; trying again is safe", ehr.name),
+            after: Some(LATER),
+        };
+        if let Some(link) = only {
+            let name = format!("ehr:{}:link:{link}", ehr.name);
+            let mut tries = 0;
+            while !self.take(name.clone()).await? {
+                tries += 1;
+                if tries == TRIES {
+                    return Err(busy("another instance is writing this link's readings"));
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+        // Each call begins at another slot, so that they do not all ask for the first.
+        let slots = ehr.concurrency.max(1);
+        let start = uuid::Uuid::now_v7().as_u128() as u32 % slots;
+        for round in 0..TRIES {
+            for step in 0..slots {
+                if self.take(room(&ehr.name, (start + step) % slots)).await? {
+                    return Ok(());
+                }
+            }
+            if round + 1 < TRIES {
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+        Err(busy("as many requests as it may have are under way"))
+    }
+
+    /// Does the work, and extends the leases until it is done.
+    async fn keep_while<T>(&self, work: impl Future<Output = T>) -> Result<T, EventFailure> {
+        let mut work = std::pin::pin!(work);
+        loop {
+            tokio::select! {
+                done = &mut work => return Ok(done),
+                () = tokio::time::sleep(EXTEND) => {}
+            }
+            let now = self.parts.clock.now();
+            for name in &self.names {
+                if !self.parts.store.acquire_lease(name, &self.holder, LEASE, now).await? {
+                    return Err(EventFailure::retry(format!(
+                        "the lease {name} was lost; trying again is safe"
+                    )));
+                }
+            }
+        }
+    }
+
+    async fn release(&self) {
+        for name in &self.names {
+            if let Err(error) = self.parts.store.release_lease(name, &self.holder).await {
+                tracing::warn!(lease = name, %error, "a lease was not given back: it ends by itself");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "gate_tests.rs"]
+mod tests;
