@@ -1,6 +1,6 @@
 # Open Health Exchange. `make help` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench fuzz fmt deny clean release
+.PHONY: help run test test-hfs check bench fuzz fmt deny clean release
 
 ARGS ?=
 CARGO ?= cargo
@@ -14,11 +14,16 @@ run: ## shows the main job: demo patients, a simulated provider, a small FHIR se
 	@$(CARGO) run --quiet --locked -p ohx -- demo $(ARGS)
 
 test: ## runs everything: installs PostgreSQL and Redis where they are missing, starts and stops its own
-	@tests/needs cc postgres redis r5
+	@tests/needs cc postgres redis r5 ehr-auth medplum fhir-resources
 	@tests/timed "build tests" $(CARGO) test --workspace --locked --no-run --quiet
 	@tests/timed "build functions" $(CARGO) build --workspace --bins --locked --quiet
 	@tests/timed "run tests" tests/with-services $(CARGO) test --workspace --locked --no-fail-fast --quiet
 	@tests/timed "fuzz" tests/fuzz/run $(FUZZ_SECONDS)
+
+test-hfs: ## writes to Helios HFS, a full FHIR R5 server, which is built once (10 minutes) into OHX_HFS_DIR, a cache folder
+	@tests/needs cc r5 hfs
+	@tests/timed "build HFS tests" $(CARGO) test -p ohx-tests --test ehr --locked --no-run --quiet
+	@tests/timed "run HFS tests" $(CARGO) test -p ohx-tests --test ehr --locked --quiet -- --include-ignored hfs::
 
 check: ## formatting, lints, manifests of what is written
 	@tests/needs cc

@@ -8,7 +8,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 const STARTS: usize = 50;
-const FUNCTIONS: [&str; 8] = ["oauth", "webhook", "nightly", "fetch", "transform", "publish", "relay", "api"];
+const FUNCTIONS: [&str; 9] =
+    ["oauth", "webhook", "nightly", "fetch", "transform", "publish", "devices", "relay", "api"];
 
 fn main() {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/release");
@@ -62,6 +63,7 @@ fn start(binary: &PathBuf, port: u16) -> Child {
         .env("OHX_IDENTIFIER_BASE", "http://127.0.0.1:8080/ns")
         .env("OHX_FETCH_URL", "http://127.0.0.1:1")
         .env("OHX_TRANSFORM_URL", "http://127.0.0.1:1")
+        .env("OHX_DEVICES_URL", "http://127.0.0.1:1")
         .env("OHX_PUBLISH_URL", "http://127.0.0.1:1")
         .env("OHX_NIGHTLY_URL", "http://127.0.0.1:1")
         .env("RUST_LOG", "error")

@@ -81,6 +81,7 @@ async fn what_is_no_event_of_ours_is_refused() {
         ("fetch", types::SYNC_REQUESTED),
         ("transform", types::RECORDS_FETCHED),
         ("publish", types::RESOURCES_MAPPED),
+        ("devices", types::DEVICES_REQUESTED),
     ];
     for (function, event_type) in functions {
         let (status, detail) = post(&deployment, function, &[], b"no event".to_vec()).await;
@@ -124,6 +125,7 @@ async fn what_is_no_event_of_ours_is_refused() {
         provider: "withings".parse().unwrap(),
         record: "getmeas".parse().unwrap(),
         covers: None,
+        removed: None,
         page: serde_json::value::to_raw_value(&json!({"secret-weight": 77.125})).unwrap(),
     };
     let (foreign, _) = envelope(types::RECORDS_FETCHED, link).sealed(&some_key(), &part).unwrap();

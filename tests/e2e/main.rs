@@ -5,6 +5,8 @@
 mod bad_input;
 mod beurer;
 mod consent;
+mod devices;
+mod ehrs;
 mod lifecycle;
 mod mappings;
 mod pipeline;

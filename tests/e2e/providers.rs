@@ -219,7 +219,7 @@ async fn a_retired_service_is_no_revocation(shape: Shape) {
     assert_eq!(shown["state"], "active", "the patient did not leave: {shown}");
 }
 
-async fn completed(deployment: &Deployment, sync: &Value) -> Value {
+pub(crate) async fn completed(deployment: &Deployment, sync: &Value) -> Value {
     let path = format!("/api/ingestors/syncs/{}/", sync["id"].as_str().unwrap());
     until("the sync is published", 60, async || {
         let shown = deployment.get(&path).await;

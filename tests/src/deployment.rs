@@ -90,7 +90,7 @@ impl Deployment {
             }
             Shape::ManyProcesses => {
                 let mut processes: Vec<_> =
-                    ["oauth", "webhook", "api", "nightly", "fetch", "transform", "publish"]
+                    ["oauth", "webhook", "api", "nightly", "fetch", "transform", "publish", "devices"]
                         .iter()
                         .map(|f| start(&format!("ohx-{f}"), &[], &environment))
                         .collect();
@@ -98,7 +98,7 @@ impl Deployment {
                     Front { oauth: processes[0].url(), webhook: processes[1].url(), api: processes[2].url() };
                 let mut relay = environment.clone();
                 for (function, process) in
-                    ["NIGHTLY", "FETCH", "TRANSFORM", "PUBLISH"].iter().zip(&processes[3..])
+                    ["NIGHTLY", "FETCH", "TRANSFORM", "PUBLISH", "DEVICES"].iter().zip(&processes[3..])
                 {
                     relay.insert(format!("OHX_{function}_URL"), process.url());
                 }

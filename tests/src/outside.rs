@@ -38,6 +38,12 @@ pub struct Outside {
     others: Option<Others>,
 }
 
+/// Another EHR on a port of its own; gives its FHIR base too.
+pub async fn another_ehr(server: FhirServer) -> (FhirServer, String) {
+    let base = format!("{}/fhir", serve(server.router()).await);
+    (server, base)
+}
+
 pub(crate) async fn serve(router: axum::Router) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");

@@ -1,15 +1,15 @@
 //! `ohx apply -f FILE`: configuration as a file, for people who keep it in Git.
 
+mod ehrs;
 mod mappings;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use ohx_domain::{
-    Clock as _, EhrAuth, EhrEndpoint, EhrName, ProviderApp, ProviderName, Record, SystemClock, WriteStrategy,
-};
+use ohx_domain::{Clock as _, EhrName, ProviderApp, ProviderName, Record, SystemClock};
 use ohx_runtime::{Settings, parts};
 use ohx_seal::Keyring;
 use ohx_store::SharedStore;
@@ -17,6 +17,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use url::Url;
 
+pub(crate) use self::ehrs::{AppliedEhr, jwks_address};
 use self::mappings::{AppliedActivation, AppliedMapping, Plan};
 
 /// Puts provider apps, EHR endpoints and mapping documents into the database, and says which version is active for whom.
@@ -57,19 +58,6 @@ pub(crate) struct AppliedProvider {
     requests_per_minute: Option<u32>,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct AppliedEhr {
-    name: EhrName,
-    base_url: Url,
-    #[serde(default)]
-    auth: Option<EhrAuth>,
-    token: Option<FromEnv>,
-    #[serde(default)]
-    strategy: Option<WriteStrategy>,
-    batch_size: Option<usize>,
-}
-
 /// What a file holds.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -104,7 +92,7 @@ impl Apply {
         let text = std::fs::read_to_string(&self.file).with_context(|| format!("{file} cannot be read"))?;
         let mut configuration = read(&text).with_context(|| file.to_string())?;
         configuration.folder = self.file.parent().map(Path::to_owned).unwrap_or_default();
-        let keyring = parts::keyring(settings)?;
+        let keyring = Arc::new(parts::keyring(settings)?);
         let store = parts::store(settings).await?;
         store.migrate().await?;
         let Applied { providers, ehrs, saved, activated } =
@@ -156,7 +144,7 @@ fn check_names<'n>(
 pub(crate) async fn apply(
     configuration: &Configuration,
     settings: &Settings,
-    keyring: &Keyring,
+    keyring: &Arc<Keyring>,
     store: &SharedStore,
 ) -> anyhow::Result<Applied> {
     let now = SystemClock.now();
@@ -191,6 +179,9 @@ pub(crate) async fn apply(
             requests_per_minute: p.requests_per_minute,
             options: p.options.clone(),
         };
+        if let Err(problem) = ohx_providers::check(&app) {
+            bail!("{of}: {problem}");
+        }
         let mut secrets = BTreeMap::new();
         if let Some(text) = secret(settings, &of, p.client_secret.as_ref())? {
             secrets.insert(ohx_link::secrets::CLIENT.to_owned(), SecretString::from(text));
@@ -207,46 +198,14 @@ pub(crate) async fn apply(
         };
         providers.push((app, sealed));
     }
-    let mut ehrs = Vec::new();
-    for e in &configuration.ehrs {
-        let of = format!("EHR endpoint {}", e.name);
-        let token = secret(settings, &of, e.token.as_ref())?;
-        let auth = e.auth.unwrap_or(if token.is_some() { EhrAuth::Bearer } else { EhrAuth::None });
-        if (auth == EhrAuth::Bearer) != token.is_some() {
-            bail!("{of}: auth bearer and a token go together");
-        }
-        let batch_size = e.batch_size.unwrap_or(100);
-        if !(1..=500).contains(&batch_size) {
-            bail!("{of}: batch_size must be 1 to 500, got {batch_size}");
-        }
-        if !matches!(e.base_url.scheme(), "http" | "https") {
-            bail!("{of}: base_url must begin with http:// or https://");
-        }
-        let endpoint = EhrEndpoint {
-            auth,
-            strategy: e.strategy.unwrap_or_default(),
-            batch_size,
-            ..EhrEndpoint::new(e.name.clone(), e.base_url.clone())
-        };
-        let sealed =
-            token.map(|t| keyring.seal(&["ehrs", e.name.as_str(), "secret"], t.as_bytes())).transpose()?;
-        ehrs.push((endpoint, sealed));
-    }
-    let names: Vec<EhrName> = ehrs.iter().map(|(endpoint, _)| endpoint.name.clone()).collect();
+    let ehrs = ehrs::check(&configuration.ehrs, settings, keyring)?;
+    let names: Vec<EhrName> = configuration.ehrs.iter().map(|e| e.name.clone()).collect();
     let Configuration { mappings, activations, folder, .. } = configuration;
     let plan = Plan::new(mappings, activations, folder, &names, store).await?;
     for (app, sealed) in &providers {
         store.put_provider(app, sealed.as_deref(), now).await?;
     }
-    for (endpoint, sealed) in &ehrs {
-        if endpoint.auth == EhrAuth::None {
-            eprintln!(
-                "EHR endpoint {}: no authorization is configured; for test servers only",
-                endpoint.name
-            );
-        }
-        store.put_ehr(endpoint, sealed.as_deref(), now).await?;
-    }
+    ehrs::write(&ehrs, settings, keyring, store, now).await?;
     let (saved, activated) = plan.write(store, now).await?;
     Ok(Applied { providers: providers.len(), ehrs: ehrs.len(), saved, activated })
 }
@@ -273,7 +232,7 @@ mod tests {
             std::sync::Arc::new(ohx_store_sqlite::SqliteStore::open("sqlite::memory:").await.unwrap());
         store.migrate().await.unwrap();
         let keys = format!("k:{}", secrecy::ExposeSecret::expose_secret(&ohx_seal::generate_key()));
-        let keyring = Keyring::parse(&keys.into()).unwrap();
+        let keyring = Arc::new(Keyring::parse(&keys.into()).unwrap());
         let applied = async |records: &str| {
             let configuration = read(&provider(records)).unwrap();
             apply(&configuration, &Settings::default(), &keyring, &store).await

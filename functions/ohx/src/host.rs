@@ -69,6 +69,7 @@ impl Host {
             (Function::Fetch, ohx_fetch::router(links.clone())),
             (Function::Transform, ohx_transform::router(links.clone(), refresh)),
             (Function::Publish, ohx_publish::router(links.clone())),
+            (Function::Devices, ohx_devices::router(links.clone())),
         ];
         let inner =
             inner.into_iter().map(|(f, router)| (f, wrap(f.as_str(), router, ready.clone()))).collect();

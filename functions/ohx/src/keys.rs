@@ -1,7 +1,15 @@
 //! `ohx keys`.
 
-use clap::Subcommand;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{Args, Subcommand, ValueEnum};
+use ohx_domain::{Clock as _, SigningAlgorithm, SystemClock};
+use ohx_link::signing::{JWKS_CACHED, OVERLAP, StoredKeys, signs};
+use ohx_runtime::{Settings, parts};
 use secrecy::ExposeSecret as _;
+
+use crate::apply::jwks_address;
 
 /// Makes keys.
 #[derive(Subcommand)]
@@ -12,12 +20,119 @@ pub(crate) enum Keys {
         #[arg(long, default_value = "k1")]
         id: String,
     },
+    /// The keys that OHX proves itself to EHRs with, by signing (see docs/ehr.md)
+    #[command(subcommand)]
+    Signing(Signing),
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Signing {
+    /// Lists the keys, and says which sign
+    List,
+    /// Makes new keys: they are shown at once, and sign after the overlap
+    Rotate(Rotate),
+    /// Takes a key out of use and out of the key set at once, and destroys it
+    Retire {
+        /// The key's id
+        kid: String,
+    },
+}
+
+#[derive(Args)]
+pub(crate) struct Rotate {
+    /// Only for this algorithm [default: those that there are keys for, or both]
+    #[arg(long)]
+    algorithm: Option<Algorithm>,
+    /// Hours until the new key signs, and again until the former one is gone; 0 where the former one is known to others
+    #[arg(long, value_name = "HOURS", default_value_t = OVERLAP.as_secs() / 3600)]
+    overlap: u64,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Algorithm {
+    #[value(name = "ES384")]
+    Es384,
+    #[value(name = "RS384")]
+    Rs384,
+}
+
+impl From<Algorithm> for SigningAlgorithm {
+    fn from(algorithm: Algorithm) -> Self {
+        match algorithm {
+            Algorithm::Es384 => Self::ES384,
+            Algorithm::Rs384 => Self::RS384,
+        }
+    }
 }
 
 impl Keys {
-    pub(crate) fn run(&self) {
-        let Self::New { id } = self;
-        println!("OHX_KEYS={id}:{}", ohx_seal::generate_key().expose_secret());
-        println!("OHX_API_KEY={}", ohx_seal::generate_key().expose_secret());
+    pub(crate) async fn run(&self, settings: &Settings) -> anyhow::Result<()> {
+        match self {
+            Self::New { id } => {
+                println!("OHX_KEYS={id}:{}", ohx_seal::generate_key().expose_secret());
+                println!("OHX_API_KEY={}", ohx_seal::generate_key().expose_secret());
+                Ok(())
+            }
+            Self::Signing(signing) => signing.run(settings).await,
+        }
+    }
+}
+
+impl Signing {
+    async fn run(&self, settings: &Settings) -> anyhow::Result<()> {
+        let store = parts::store(settings).await?;
+        store.migrate().await?;
+        match self {
+            Self::List => {
+                let now = SystemClock.now();
+                let all = store.signing_keys().await?;
+                if all.is_empty() {
+                    println!(
+                        "There are no signing keys. ohx apply makes them where an EHR endpoint needs them."
+                    );
+                }
+                for key in &all {
+                    let signing =
+                        signs(&all, key.algorithm, now).is_some_and(|current| current.kid == key.kid);
+                    let state = match key.retired_at {
+                        Some(at) if at <= now => format!("retired {at}"),
+                        Some(at) if signing => format!("signs; retires {at}"),
+                        Some(at) => format!("is shown; retires {at}"),
+                        None if signing => "signs".to_owned(),
+                        None => format!("is shown; signs from {}", key.signs_from),
+                    };
+                    println!("{}  {}  made {}  {state}", key.kid, key.algorithm.as_str(), key.created_at);
+                }
+            }
+            Self::Rotate(rotate) => {
+                let keyring = Arc::new(parts::keyring(settings)?);
+                let overlap = Duration::from_secs(rotate.overlap.saturating_mul(3600));
+                let there: Vec<_> =
+                    store.signing_keys().await?.into_iter().map(|key| key.algorithm).collect();
+                let mut algorithms = SigningAlgorithm::ALL.to_vec();
+                match rotate.algorithm {
+                    Some(one) => algorithms = vec![one.into()],
+                    None if there.is_empty() => {}
+                    None => algorithms.retain(|algorithm| there.contains(algorithm)),
+                }
+                if overlap < JWKS_CACHED {
+                    eprintln!(
+                        "EHRs that keep a copy of the key set may refuse OHX until they read it again."
+                    );
+                }
+                let keys = StoredKeys::new(store, keyring, Arc::new(SystemClock));
+                for algorithm in algorithms {
+                    if let Some(kid) = keys.rotate(algorithm, overlap, false).await? {
+                        println!("Made the signing key {kid} ({}).", algorithm.as_str());
+                    }
+                }
+                println!("The key set is at {}", jwks_address(settings));
+            }
+            Self::Retire { kid } => {
+                store.retire_signing_key(kid, SystemClock.now()).await?;
+                println!("Retired the signing key {kid}.");
+            }
+        }
+        Ok(())
     }
 }

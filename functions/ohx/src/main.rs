@@ -3,6 +3,7 @@
 
 mod apply;
 mod demo;
+mod doctor;
 mod host;
 mod import;
 mod keys;
@@ -43,6 +44,8 @@ enum Command {
     Mapping(mapping::Mapping),
     /// Lists the types of provider: their records, capabilities and limits
     Providers(providers::Providers),
+    /// Says whether everything is reachable and configured
+    Doctor(doctor::Doctor),
     /// Puts provider apps, EHR endpoints and mappings from a YAML file into the database
     Apply(apply::Apply),
     /// Brings the database's schema up to date
@@ -81,12 +84,13 @@ async fn run(command: Command, settings: Settings) -> anyhow::Result<ExitCode> {
         Command::Map(map) => return Ok(map.run()),
         Command::Mapping(mapping) => return mapping.run(),
         Command::Providers(providers) => providers.run()?,
+        Command::Doctor(doctor) => return doctor.run(settings).await,
         Command::Apply(apply) => apply.run(&settings).await?,
         Command::Migrate => {
             parts::store(&settings).await?.migrate().await?;
             println!("The database is up to date.");
         }
-        Command::Keys(keys) => keys.run(),
+        Command::Keys(keys) => keys.run(&settings).await?,
     }
     Ok(ExitCode::SUCCESS)
 }

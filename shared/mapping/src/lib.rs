@@ -130,6 +130,12 @@ impl Mapping {
         &self.name
     }
 
+    /// The system of the identifiers that it gives, for a context.
+    pub fn system(&self, context: &Context) -> String {
+        let base = context.identifier_base.trim_end_matches('/');
+        format!("{base}/{}/{}", context.provider, self.system)
+    }
+
     /// The document's version, from 1.
     pub fn version(&self) -> u32 {
         self.version

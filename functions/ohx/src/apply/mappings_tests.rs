@@ -11,7 +11,7 @@ use crate::apply::{Applied, apply, read};
 
 struct World {
     store: SharedStore,
-    keyring: Keyring,
+    keyring: Arc<Keyring>,
     folder: tempfile::TempDir,
 }
 
@@ -20,7 +20,7 @@ impl World {
         let store: SharedStore = Arc::new(SqliteStore::open("sqlite::memory:").await.unwrap());
         store.migrate().await.unwrap();
         let keys = format!("k:{}", generate_key().expose_secret());
-        let keyring = Keyring::parse(&keys.into()).unwrap();
+        let keyring = Arc::new(Keyring::parse(&keys.into()).unwrap());
         Self { store, keyring, folder: tempfile::tempdir().unwrap() }
     }
 

@@ -1,5 +1,6 @@
 //! `ohx demo`: the whole exchange at work, on one machine, with nothing real in it.
 
+mod devices;
 mod export;
 mod patient;
 mod people;
@@ -209,6 +210,7 @@ impl Show {
         let comparison = self.compare().await?;
         println!("\n{}", table::table(&comparison, all_kinds));
         println!("{arrived} readings of {days} days in {:.1} s", began.elapsed().as_secs_f64());
+        self.devices().await?;
         let mut agrees = agree(&comparison) && self.tells_apart().await?;
         if agrees {
             self.weigh().await?;

@@ -33,7 +33,7 @@ impl Names {
             out
         };
         let base = context.identifier_base.trim_end_matches('/');
-        let system = format!("{base}/{}/{}", context.provider, mapping.system);
+        let system = mapping.system(context);
         let patient = quoted(context.subject.as_str());
         let escaped = quoted(base);
         Self {
