@@ -106,6 +106,7 @@ async fn what_is_no_event_of_ours_is_refused() {
             "fetch" => unknown
                 .plain(&json!({"request": RequestId::new(), "provider": "withings", "record": "getmeas",
                 "query": "since", "since": "2026-01-01T00:00:00Z", "reason": "manual"})),
+            "devices" => unknown.plain(&json!({"provider": "withings", "reason": "manual"})),
             _ => Ok(unknown.sealed(&some_key(), &json!({})).unwrap().0),
         };
         let (status, detail) = post_event(&deployment, function, event.unwrap()).await;

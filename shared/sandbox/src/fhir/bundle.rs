@@ -153,7 +153,7 @@ fn transaction(
                 continue;
             };
             let text = rewrite_references(resource(entry)?, &mut |text| resolve(state, &references, text))?;
-            let checked = check(&key.0, &text)?;
+            let checked = check(&key.0, &text, state.store.before_r5)?;
             let State { store, faults, .. } = &mut *state;
             let written = match (turn, write) {
                 ("PUT", _) => store.update(key.clone(), &text, request.if_match.as_deref(), now, faults)?,

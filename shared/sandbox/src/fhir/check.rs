@@ -25,8 +25,8 @@ const GONE_FROM_DEVICE: [&str; 5] =
 /// Reads a resource that was sent as `kind` and checks it.
 ///
 /// # Errors
-/// 400 where it is not JSON, 422 where FHIR R5 does not allow it.
-pub(super) fn check(kind: &str, text: &str) -> Result<Map<String, Value>, Refused> {
+/// 400 where it is not JSON, 422 where FHIR R5 does not allow it; or R4, where that is what the server speaks.
+pub(super) fn check(kind: &str, text: &str, before_r5: bool) -> Result<Map<String, Value>, Refused> {
     let Ok(Value::Object(resource)) = serde_json::from_str(text) else {
         return Err(Refused::malformed("the body is not a JSON object"));
     };
@@ -47,6 +47,18 @@ pub(super) fn check(kind: &str, text: &str) -> Result<Map<String, Value>, Refuse
     identifiers(&resource)?;
     match kind {
         "Observation" => observation(&resource)?,
+        "Device" | "DeviceDefinition" if before_r5 => {
+            let new = ["name", "displayName", "conformsTo"].iter().find(|name| resource.contains_key(**name));
+            if kind == "Device"
+                && let Some(new) = new
+            {
+                return Err(invalid(format!("{new} is not known to this version")));
+            }
+        }
+        "DeviceAssociation" if before_r5 => {
+            let text = "this version has no DeviceAssociation";
+            return Err(Refused::unprocessable("not-supported", text));
+        }
         "Device" => device(&resource)?,
         "DeviceAssociation" => association(&resource)?,
         "DeviceDefinition" => definition(&resource)?,
@@ -325,7 +337,7 @@ mod tests {
             ),
         ];
         for (kind, text) in good {
-            assert!(check(kind, text).is_ok(), "{text}");
+            assert!(check(kind, text, false).is_ok(), "{text}");
         }
         for (nth, from, to) in [
             (0, "attached", "detached"),
@@ -336,7 +348,7 @@ mod tests {
             (1, r#""name":"Body+","#, ""),
         ] {
             let (kind, text) = good[nth];
-            assert!(check(kind, &text.replace(from, to)).is_err(), "{from} as {to}");
+            assert!(check(kind, &text.replace(from, to), false).is_err(), "{from} as {to}");
         }
     }
 
@@ -344,7 +356,7 @@ mod tests {
         #[test]
         fn no_text_makes_it_panic(text in ".{0,40}") {
             let _ = is_date_time(&text);
-            let _ = check("Observation", &text);
+            let _ = check("Observation", &text, false);
         }
     }
 }

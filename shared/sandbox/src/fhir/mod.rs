@@ -101,10 +101,11 @@ impl FhirServer {
         self
     }
 
-    /// The same server, but it says that it speaks this version of FHIR. What it stores it looks at as before.
+    /// The same server, but it speaks this version of FHIR, such as `4.0.1`.
     #[must_use]
     pub fn with_version(mut self, version: &'static str) -> Self {
         self.version = version;
+        self.state().store.before_r5 = !version.starts_with("5.");
         self
     }
 

@@ -44,6 +44,8 @@ pub(super) struct Store {
     /// The resources of a type that have an identifier with this value.
     by_identifier: HashMap<(String, String), Vec<String>>,
     next_id: u64,
+    /// Whether the server speaks R4 or R4B.
+    pub(super) before_r5: bool,
     /// Versions ever written.
     pub(super) versions: u64,
     /// What to put back if a transaction fails.
@@ -96,7 +98,7 @@ impl Store {
         now: Instant,
         faults: &Faults,
     ) -> Result<Written, Refused> {
-        let resource = check(kind, text)?;
+        let resource = check(kind, text, self.before_r5)?;
         if let Some(existing) =
             condition.map(|condition| self.only_match(kind, condition)).transpose()?.flatten()
         {
@@ -136,7 +138,7 @@ impl Store {
         if !(1..=64).contains(&key.1.len()) || !key.1.bytes().all(allowed) {
             return Err(Refused::malformed("an id has 1 to 64 letters, digits, '-' and '.'"));
         }
-        let resource = check(&key.0, text)?;
+        let resource = check(&key.0, text, self.before_r5)?;
         if resource.get("id").and_then(Value::as_str) != Some(&key.1) {
             return Err(Refused::malformed("the body's id must be the one in the URL"));
         }

@@ -42,7 +42,7 @@ impl Cloud for Contract {
         kind: "beurer-contract",
         record: "weight",
         person: EVA,
-        lasts: Duration::from_secs(30 * 86_400),
+        lasts: Duration::from_secs(3 * 3600),
         // The contract asks for none.
         scopes: &[],
         too_many: Remedy::SlowDown { after: Duration::from_secs(9) },
