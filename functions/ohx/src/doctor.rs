@@ -71,15 +71,14 @@ impl Doctor {
             reports.push(links.examine_ehr(&ehr.name).await?);
         }
         let good = findings.iter().all(|finding| finding.good) && reports.iter().all(|report| report.usable);
-        if self.json {
+        let text = if self.json {
             let all = serde_json::json!({ "good": good, "findings": findings, "ehr_endpoints": reports });
-            println!("{}", serde_json::to_string_pretty(&all)?);
+            serde_json::to_string_pretty(&all)? + "\n"
         } else {
-            for finding in &findings {
-                println!("{} {}: {}", mark(finding.good), finding.what, finding.detail);
-            }
-            reports.iter().for_each(show);
-        }
+            let told = findings.iter().map(|f| format!("{} {}: {}\n", mark(f.good), f.what, f.detail));
+            told.chain(reports.iter().map(shown)).collect()
+        };
+        crate::put(&text)?;
         Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 }
@@ -88,7 +87,7 @@ const fn mark(good: bool) -> &'static str {
     if good { "ok     " } else { "PROBLEM" }
 }
 
-fn show(report: &EhrReport) {
+fn shown(report: &EhrReport) -> String {
     let software = report.software.as_deref().unwrap_or("a server that does not name itself");
     let what = match (&report.problem, &report.fhir_version) {
         (Some(problem), _) => problem.clone(),
@@ -103,8 +102,9 @@ fn show(report: &EhrReport) {
             }
         ),
     };
-    println!("{} EHR endpoint {}: {what}", mark(report.usable), report.name);
+    let mut text = format!("{} EHR endpoint {}: {what}\n", mark(report.usable), report.name);
     for note in &report.notes {
-        println!("        - {note}");
+        text.push_str(&format!("        - {note}\n"));
     }
+    text
 }

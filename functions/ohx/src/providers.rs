@@ -1,6 +1,5 @@
 //! `ohx providers`.
 
-use std::io::{self, Write as _};
 use std::time::Duration;
 
 use clap::Args;
@@ -34,11 +33,7 @@ impl Providers {
             true => serde_json::to_string_pretty(&listed)? + "\n",
             false => listed.iter().map(shown).collect(),
         };
-        match io::stdout().write_all(text.as_bytes()) {
-            // A reader that has seen enough closes the pipe.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            written => Ok(written?),
-        }
+        Ok(crate::put(&text)?)
     }
 }
 

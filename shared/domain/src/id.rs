@@ -212,3 +212,34 @@ impl From<PatientReference> for String {
         patient.0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_patient_is_named_by_an_id_or_by_one_plain_identifier() {
+        for good in ["Patient/p1", "Patient/A.b-9", "Patient?identifier=https://clinic.example/mrn|M-1234"] {
+            assert_eq!(good.parse::<PatientReference>().unwrap().as_str(), good);
+        }
+        let long = format!("Patient?identifier=s|{}", "1".repeat(101));
+        for bad in [
+            "",
+            "p1",
+            "Patient/",
+            "Patient/a b",
+            "Patient?identifier=",
+            "Patient?identifier=1234",
+            "Patient?identifier=|1234",
+            "Patient?identifier=system|",
+            "Patient?identifier=system|1|2",
+            "Patient?identifier=system|1,system|2",
+            "Patient?identifier=system|1&name=x",
+            "Patient?identifier=system|%31",
+            "Patient?name=x",
+            &long,
+        ] {
+            assert!(bad.parse::<PatientReference>().is_err(), "{bad}");
+        }
+    }
+}

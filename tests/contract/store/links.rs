@@ -18,6 +18,7 @@ crate::promises!(
     a_push_state_is_read_back,
     the_nightly_run_streams_over_active_links,
     a_reason_may_hold_any_character,
+    who_a_patient_is_is_kept_for_each_endpoint,
 );
 
 async fn a_link_is_read_back(rig: Rig) {
@@ -32,6 +33,18 @@ async fn a_link_is_read_back(rig: Rig) {
     assert_eq!(rig.other.link(link.id).await.unwrap(), Some(link.clone()));
     assert_eq!(rig.store.sealed_account(link.id).await.unwrap(), None);
     assert_eq!(rig.store.tokens(link.id).await.unwrap(), None);
+}
+
+async fn who_a_patient_is_is_kept_for_each_endpoint(rig: Rig) {
+    let named = "Patient?identifier=https://clinic.example/mrn|1234".parse().unwrap();
+    let (clinic, registry) = ("clinic".parse().unwrap(), "registry".parse().unwrap());
+    assert_eq!(rig.store.resolved_patient(&clinic, &named).await.unwrap(), None);
+    for reference in ["Patient/7", "Patient/8"] {
+        let reference = reference.parse().unwrap();
+        rig.store.keep_resolved_patient(&clinic, &named, &reference, at(1)).await.unwrap();
+        assert_eq!(rig.other.resolved_patient(&clinic, &named).await.unwrap(), Some(reference));
+    }
+    assert_eq!(rig.store.resolved_patient(&registry, &named).await.unwrap(), None);
 }
 
 async fn an_id_is_added_once(rig: Rig) {

@@ -1,6 +1,6 @@
 //! Consents: one person's readings never go into two charts.
 
-use ohx_domain::{Instant, Link, LinkId, LinkState, PushState};
+use ohx_domain::{Destination, Instant, Link, LinkId, LinkState, PushState};
 use ohx_store::{StoreError, StoredTokens};
 
 use crate::rig::Rig;
@@ -16,6 +16,7 @@ crate::promises!(
     a_link_in_need_of_consent_still_holds_its_account,
     the_same_patient_may_connect_twice,
     another_ehr_may_hold_the_same_account,
+    a_further_endpoint_counts_as_much_as_the_first,
     a_disconnected_account_is_free,
     a_disconnected_link_may_be_connected_again,
     of_two_patients_at_once_one_wins,
@@ -121,6 +122,29 @@ async fn another_ehr_may_hold_the_same_account(rig: Rig) {
     let elsewhere = Link { ehr: "hospital".parse().unwrap(), ..pending("p2") };
     rig.store.insert_link(&elsewhere).await.unwrap();
     rig.store.connect(elsewhere.id, &consent(1, 1, 0)).await.unwrap();
+}
+
+async fn a_further_endpoint_counts_as_much_as_the_first(rig: Rig) {
+    let to = |ehr: &str, patient: &str| Destination {
+        ehr: ehr.parse().unwrap(),
+        patient: format!("Patient/{patient}").parse().unwrap(),
+    };
+    let first = Link { also: vec![to("registry", "r1")], ..pending("p1") };
+    rig.store.insert_link(&first).await.unwrap();
+    rig.store.connect(first.id, &consent(1, 1, 0)).await.unwrap();
+    assert_eq!(rig.other.link(first.id).await.unwrap().unwrap().also, first.also);
+    for other in [
+        // Its own endpoint is the other's further one, and the other way round, and both further ones.
+        Link { ehr: "registry".parse().unwrap(), ..pending("r2") },
+        Link { ehr: "hospital".parse().unwrap(), also: vec![to("clinic", "p2")], ..pending("h2") },
+        Link { ehr: "hospital".parse().unwrap(), also: vec![to("registry", "r2")], ..pending("h2") },
+    ] {
+        rig.store.insert_link(&other).await.unwrap();
+        refused(&rig, other.id, 1).await;
+    }
+    let same = Link { ehr: "registry".parse().unwrap(), ..pending("r1") };
+    rig.store.insert_link(&same).await.unwrap();
+    rig.store.connect(same.id, &consent(1, 1, 0)).await.unwrap();
 }
 
 async fn a_disconnected_account_is_free(rig: Rig) {
