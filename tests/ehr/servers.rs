@@ -166,7 +166,7 @@ fn ready(server: Server) -> Server {
     let patient = server.request(reqwest::Method::PUT, "Patient/p1");
     let name = server.name;
     apart(async move {
-        let patient = patient.body(r#"{"resourceType":"Patient","id":"p1"}"#);
+        let patient = patient.body(r#"{"resourceType":"Patient","id":"p1","active":true}"#);
         let answer = patient.send().await.unwrap();
         let (status, text) = (answer.status(), answer.text().await.unwrap());
         assert!(status.is_success(), "{name} answers {status} to a patient: {text}");
