@@ -50,7 +50,7 @@ impl Publish {
         let ehr = piece.ehr.as_ref().unwrap_or(&open.link.ehr);
         let client = self.links.ehr_client(ehr).await?;
         let origin = self.origin(event, &open, &piece);
-        // The first part of the plan asks nothing of the EHR but what it is; what it then needs is known.
+        // Whether two writers of one link could make a reading twice there.
         let only = (client.may_need_lock()).then_some(open.link.id);
         let work = self.bring(&client, ehr, &open, &piece, &origin);
         match self.links.gate().pass(client.endpoint(), only, work).await? {

@@ -38,11 +38,13 @@ struct Period {
 }
 
 impl When {
-    /// Whether all of it lies in `window`. A time that cannot be read lies nowhere.
+    /// Whether all of it lies in `window`, and nothing on its edges: providers list windows that are open at one end, so that
+    /// what begins or ends there may be missing from the list and be there all the same. A time that cannot be read lies
+    /// nowhere.
     fn within(&self, window: &Interval) -> bool {
         let inside = |text: &Option<String>| {
             let at: Option<Instant> = text.as_deref().and_then(|text| text.parse().ok());
-            at.is_some_and(|at| window.start <= at && at <= window.end)
+            at.is_some_and(|at| window.start < at && at < window.end)
         };
         match &self.effective_period {
             Some(period) => inside(&period.start) && inside(&period.end),
@@ -160,6 +162,8 @@ mod tests {
             (system, "pseudonym.1.weight", "final", inside),
             (system, "pseudonym.2.weight", "entered-in-error", inside),
             (system, "pseudonym.2.weight", "final", r#""effectiveDateTime":"2026-11-20T12:30:00Z""#),
+            (system, "pseudonym.2.weight", "final", r#""effectiveDateTime":"2026-11-20T10:00:00Z""#),
+            (system, "pseudonym.2.weight", "final", r#""effectiveDateTime":"2026-11-20T12:00:00Z""#),
             (system, "pseudonym.2.weight", "final", r#""effectiveDateTime":"2026-11-20""#),
             (system, "pseudonym.2.weight", "final", r#""code":{}"#),
             // A night that began before the window is not told of by it.
@@ -172,7 +176,7 @@ mod tests {
         ] {
             assert!(!gone(system, value, status, effective), "{system} {value} {status} {effective}");
         }
-        let night = r#""effectivePeriod":{"start":"2026-11-20T10:00:00Z","end":"2026-11-20T11:00:00Z"}"#;
+        let night = r#""effectivePeriod":{"start":"2026-11-20T10:00:01Z","end":"2026-11-20T11:00:00Z"}"#;
         assert!(gone(system, "pseudonym.2.sleep", "final", night));
     }
 }

@@ -50,7 +50,7 @@ impl Endpoint {
     }
 }
 
-/// Leaves the breaker as it was found, where the work was cut off.
+/// A probe of an endpoint that did not answer: one that is cut off keeps nobody from the next.
 struct Passing<'a>(&'a Endpoint);
 
 impl Drop for Passing<'_> {
@@ -100,10 +100,12 @@ impl Gate {
         let endpoint = self.endpoint(ehr);
         let store = &self.parts.store;
         let _permit = endpoint.room.acquire().await.map_err(|_| EventFailure::retry("shutting down"))?;
-        if let Entry::Wait(after) = endpoint.breaker().enter(self.parts.clock.now()) {
-            return Err(resting(&ehr.name, after));
-        }
-        let passing = Passing(&endpoint);
+        let entry = endpoint.breaker().enter(self.parts.clock.now());
+        let probing = match entry {
+            Entry::Wait(after) => return Err(resting(&ehr.name, after)),
+            Entry::Probe => Some(Passing(&endpoint)),
+            Entry::Free => None,
+        };
         if let Quota::Wait(after) =
             store.take_quota(&hold(&ehr.name), UNBOUNDED, self.parts.clock.now()).await?
         {
@@ -116,7 +118,7 @@ impl Gate {
             Err(failure) => Err(failure),
         };
         leases.release().await;
-        drop(passing);
+        drop(probing);
         match result? {
             Ok(done) => {
                 if endpoint.breaker().answered() {
