@@ -36,6 +36,8 @@ pub mod types {
     pub const DEVICES_PUBLISHED: &str = "org.openhealthexchange.devices.published.v1";
     /// A link has ended: data [`crate::plain::LinkDisconnected`].
     pub const LINK_DISCONNECTED: &str = "org.openhealthexchange.link.disconnected.v1";
+    /// The provider is to be asked to notify us of a link's readings: data [`crate::plain::PushRequested`].
+    pub const PUSH_REQUESTED: &str = "org.openhealthexchange.push.requested.v1";
     /// Knative's PingSource: time for the nightly run.
     pub const PING: &str = "dev.knative.sources.ping";
 }

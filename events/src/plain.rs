@@ -28,6 +28,16 @@ pub struct SyncRequested {
     pub reason: SyncReason,
 }
 
+/// The provider is to be asked to notify us of a link's readings: its subscriptions are looked at, made where they are missing,
+/// and renewed where they would end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PushRequested {
+    /// The provider app.
+    pub provider: ProviderName,
+    /// How often it has failed since push was last in order, 0 at first.
+    pub failed: u32,
+}
+
 /// What became of a piece of a request. Counts only.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResourcesPublished {

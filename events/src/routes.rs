@@ -48,7 +48,7 @@ impl fmt::Display for Function {
 pub fn subscribers(event_type: &str) -> &'static [Function] {
     match event_type {
         types::LINK_CONNECTED => &[Function::Nightly, Function::Devices],
-        types::PING => &[Function::Nightly],
+        types::PUSH_REQUESTED | types::PING => &[Function::Nightly],
         types::SYNC_REQUESTED => &[Function::Fetch],
         types::RECORDS_FETCHED => &[Function::Transform],
         types::RESOURCES_MAPPED => &[Function::Publish],

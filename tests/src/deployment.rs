@@ -154,12 +154,14 @@ impl Deployment {
     /// Waits until all of a link's history is at the EHR, of every record that it reads, and the provider pushes: nothing
     /// is on its way any more.
     pub async fn settled(&self, link: &str) {
+        let mut last = Last::default();
         until("all of the history is published, and push is registered", 180, async || {
             let shown = self.get(&format!("/api/base/provider-links/{link}/")).await;
+            let coverage = self.get(&format!("/api/ingestors/coverage/?link={link}")).await;
+            last.0 = [shown.clone(), coverage.clone()];
             let connected: Instant = shown["connected_at"].as_str()?.parse().ok()?;
             // A provider's clock may have whole seconds.
             let before = connected - Duration::from_secs(1);
-            let coverage = self.get(&format!("/api/ingestors/coverage/?link={link}")).await;
             let records = coverage.as_array().filter(|records| !records.is_empty())?;
             let holes = records.iter().flat_map(|record| record["missing"].as_array().into_iter().flatten());
             let mut starts = holes.map(|hole| hole["start"].as_str()?.parse::<Instant>().ok());
@@ -213,6 +215,19 @@ impl Deployment {
                 (f.file_name().to_string_lossy().into_owned(), std::fs::read(f.path()).unwrap_or_default())
             })
             .collect()
+    }
+}
+
+/// What was seen last: printed where the waiting ends in a panic.
+#[derive(Default)]
+struct Last([serde_json::Value; 2]);
+
+impl Drop for Last {
+    #[allow(clippy::print_stderr, reason = "a failing test's own words")]
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the link: {}\nits coverage: {}", self.0[0], self.0[1]);
+        }
     }
 }
 

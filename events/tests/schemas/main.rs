@@ -17,8 +17,8 @@ use ohx_events::envelope::{
 };
 use ohx_events::http_binding::{from_request, to_binary};
 use ohx_events::plain::{
-    DevicesPublished, DevicesReason, DevicesRequested, LinkConnected, LinkDisconnected, ResourcesPublished,
-    SyncRequested,
+    DevicesPublished, DevicesReason, DevicesRequested, LinkConnected, LinkDisconnected, PushRequested,
+    ResourcesPublished, SyncRequested,
 };
 use ohx_events::sealed::{FetchedPart, MappedPiece, MappedResource};
 use ohx_events::{Envelope, EventError, Priority, types};
@@ -29,7 +29,8 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-const PLAIN: [&str; 7] = [
+const PLAIN: [&str; 8] = [
+    "push.requested.v1",
     "link.connected.v1",
     "link.disconnected.v1",
     "devices.requested.v1",
@@ -90,6 +91,7 @@ fn through_type(example: &str, data: &Value) -> Option<Value> {
         "link.disconnected.v1" => through::<LinkDisconnected>(data),
         "devices.requested.v1" => through::<DevicesRequested>(data),
         "devices.published.v1" => through::<DevicesPublished>(data),
+        "push.requested.v1" => through::<PushRequested>(data),
         "sync.requested.v1" => through::<SyncRequested>(data),
         "resources.published.v1" => through::<ResourcesPublished>(data),
         "records.fetched.v1" => through::<FetchedPart>(data),
@@ -263,6 +265,8 @@ fn what_the_types_print_is_valid() {
     }
     let disconnected = LinkDisconnected { provider: "withings".parse().unwrap() };
     assert_valid(&schema("link.disconnected.v1"), &serde_json::to_value(disconnected).unwrap());
+    let push = PushRequested { provider: "withings".parse().unwrap(), failed: 3 };
+    assert_valid(&schema("push.requested.v1"), &serde_json::to_value(push).unwrap());
     for reason in [DevicesReason::Manual, DevicesReason::Reading] {
         let requested = DevicesRequested { provider: "withings".parse().unwrap(), reason, seen: Vec::new() };
         assert_valid(&schema("devices.requested.v1"), &serde_json::to_value(requested).unwrap());

@@ -1,11 +1,13 @@
 //! `nightly`: asks for exactly what the ledger lacks.
 //!
-//! Triggered by Knative's PingSource (every active link, streamed) and by `link.connected` (that link). For each
+//! Triggered by Knative's PingSource (every active link, streamed), by `link.connected` (that link), and by `push.requested`
+//! ([`push`]). For each
 //! record of a link it repeats what was left unfinished, asks for every hole between the start of the link's history
 //! and now, and, where the provider can say what changed, for the changes since the cursor, less an overlap: that
 //! is what catches a watch that syncs days late, and a reading that was corrected.
 
 mod plan;
+mod push;
 
 use axum::Router;
 use axum::extract::State;
@@ -13,7 +15,8 @@ use axum::routing::post;
 use cloudevents::AttributesReader as _;
 use futures_util::StreamExt as _;
 use ohx_domain::{LinkId, SyncReason};
-use ohx_events::envelope::link_of;
+use ohx_events::envelope::{link_of, plain_data};
+use ohx_events::plain::PushRequested;
 use ohx_events::{Event, types};
 use ohx_link::{LinkError, Links};
 use ohx_runtime::{CloudEvent, EventFailure, EventReply};
@@ -46,6 +49,10 @@ async fn on_event(links: &Links, event: &Event) -> Result<(), EventFailure> {
             let planned = plan::one(links, link_of(event)?, SyncReason::Backfill).await?;
             tracing::info!(?planned, link = event.subject().unwrap_or(""), "link planned");
             Ok(())
+        }
+        types::PUSH_REQUESTED => {
+            let requested: PushRequested = plain_data(event)?;
+            Ok(push::register(links, link_of(event)?, requested.failed).await?)
         }
         other => Err(EventFailure::reject(format!("nightly does not listen to {other}"))),
     }

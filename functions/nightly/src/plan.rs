@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use ohx_domain::{
-    Interval, Intervals, Link, LinkId, LinkState, PushState, Query, Request, SyncId, SyncReason,
-};
+use ohx_domain::{Interval, Intervals, Link, LinkId, LinkState, Query, Request, SyncId, SyncReason};
+use ohx_events::Priority;
 use ohx_link::{Asked, Asking, LinkError, Links, OpenLink};
-use ohx_providers::{RecordSpec, Subscriber, Subscriptions};
+use ohx_providers::RecordSpec;
 use ohx_runtime::metrics::PLANNED;
 use ohx_store::OpenRequests;
+
+use crate::push;
 
 /// A request that has not moved for so long was lost on the way: longer than any retry takes.
 pub const STALE: Duration = Duration::from_secs(3600);
@@ -64,29 +65,12 @@ pub(crate) async fn one(links: &Links, id: LinkId, reason: SyncReason) -> Result
         let mine: Vec<_> = unfinished.iter().filter(|r| r.record == spec.record).collect();
         record(links, &open, spec, &mine, sync, reason, &mut planned).await?;
     }
-    // After the asking: a provider that is slow to call us back must not hold up the readings.
-    let (address, app_address) = (links.callback(&open), links.app_callback(&open.link.provider));
-    let pushed = links
-        .call(&open, &app, provider.as_ref(), |token| {
-            let (app, provider) = (&app, provider.as_ref());
-            let subscriber = Subscriber { link: id, address: &address, app_address: &app_address };
-            let scopes = open.link.scopes.as_slice();
-            async move { provider.subscribe(app, scopes, &token, subscriber).await }
-        })
-        .await;
-    let push = match pushed {
-        Ok(Subscriptions { kept: 0, made: 0, .. }) => {
-            PushState::Polling { reason: "the provider notifies of nothing that this link reads".to_owned() }
-        }
-        Ok(_) => PushState::Subscribed { checked: links.parts().clock.now() },
-        Err(LinkError::Provider { source, .. }) => {
-            tracing::warn!(link = %id, error = %source, "push is not registered; polling");
-            PushState::Polling { reason: source.to_string() }
-        }
-        Err(error @ (LinkError::Store(_) | LinkError::Bus(_))) => return Err(error),
-        Err(error) => PushState::Polling { reason: error.to_string() },
-    };
-    links.parts().store.set_push_state(id, &push).await?;
+    // After the asking: readings come first.
+    if push::is_due(&open.link, links.parts().clock.now()) {
+        let priority = if reason == SyncReason::Nightly { Priority::Low } else { Priority::High };
+        let event = push::event(links, &open.link, 0, priority)?;
+        links.parts().bus.publish(vec![event]).await?;
+    }
     Ok(planned)
 }
 

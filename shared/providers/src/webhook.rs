@@ -87,6 +87,8 @@ pub struct Subscriber<'a> {
     pub address: &'a Url,
     /// The app's address, for providers that call one address for all patients.
     pub app_address: &'a Url,
+    /// When this is: what ends soon is renewed.
+    pub now: Instant,
 }
 
 /// How notifications are registered for a link.

@@ -205,7 +205,8 @@ impl Provider for Withings {
         let scopes = if scopes.is_empty() { scopes_asked(app) } else { scopes.to_vec() };
         let records: Vec<Record> = self.records(&app.config, &scopes).into_iter().map(|s| s.record).collect();
         let topics = notify::needed(&records, &scopes);
-        notify::subscribe(&self.caller(app, access_token)?, subscriber.address, &topics).await
+        let caller = self.caller(app, access_token)?;
+        notify::subscribe(&caller, subscriber.address, &topics, subscriber.now).await
     }
 
     fn notification(

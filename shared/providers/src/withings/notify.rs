@@ -74,7 +74,15 @@ struct Profile {
     appli: Option<Number>,
     #[serde(default)]
     callbackurl: Option<String>,
+    /// Unix seconds; `2147483647` is never.
+    #[serde(default)]
+    expires: Option<Number>,
 }
+
+/// A subscription that ends sooner than this is made anew: the next look is a night away, and a night may be missed.
+const RENEW_BEFORE: i64 = 7 * DAY;
+/// What Withings answers where the callback address did not answer HEAD with 200 at that moment.
+const CALLBACK_SILENT: &str = "status 293";
 
 /// The topics that tell of these records, and of leaving, as far as the scopes allow.
 pub(super) fn needed(records: &[Record], scopes: &[String]) -> Vec<Topic> {
@@ -87,13 +95,15 @@ pub(super) fn needed(records: &[Record], scopes: &[String]) -> Vec<Topic> {
 ///
 /// # Errors
 /// The first refusal, but for topics that push works without, and for those that this patient or plan does not allow:
-/// the nightly run brings what they would have told of.
+/// the nightly run brings what they would have told of. A callback address that did not answer is told in any case: it may
+/// have been slow just then.
 pub(super) async fn subscribe(
     caller: &Caller<'_>,
     callback: &Url,
     topics: &[Topic],
+    now: Instant,
 ) -> Result<Subscriptions, ProviderError> {
-    let have = listed(caller, callback).await?;
+    let have = listed(caller, callback, now).await?;
     let mut subscriptions = Subscriptions { kept: 0, made: 0, refused: 0 };
     for topic in topics {
         let appli = topic.appli;
@@ -108,7 +118,7 @@ pub(super) async fn subscribe(
             Ok(()) => subscriptions.made += 1,
             Err(error)
                 if matches!(error, ProviderError::NotGranted { .. })
-                    || (topic.optional && error.remedy() == Remedy::Permanent) =>
+                    || (topic.optional && error.remedy() == Remedy::Permanent && !is_silent(&error)) =>
             {
                 tracing::info!(%error, "no notifications of this; the nightly run looks for it");
                 subscriptions.refused += 1;
@@ -119,8 +129,12 @@ pub(super) async fn subscribe(
     Ok(subscriptions)
 }
 
-/// The `appli` that are subscribed for `callback` already.
-async fn listed(caller: &Caller<'_>, callback: &Url) -> Result<Vec<i64>, ProviderError> {
+fn is_silent(error: &ProviderError) -> bool {
+    matches!(error, ProviderError::Refused { status, .. } if status == CALLBACK_SILENT)
+}
+
+/// The `appli` that are subscribed for `callback` already, and will be for a while.
+async fn listed(caller: &Caller<'_>, callback: &Url, now: Instant) -> Result<Vec<i64>, ProviderError> {
     const CALL: &str = "notify list";
     let answer = caller.post("notify", &[("action", "list")], CALL).await?;
     let Some(body) = answer.success(CALL)? else { return Ok(Vec::new()) };
@@ -129,7 +143,9 @@ async fn listed(caller: &Caller<'_>, callback: &Url) -> Result<Vec<i64>, Provide
     let profiles = listed.profiles.unwrap_or_default().into_iter();
     let ours = profiles
         .filter(|p| p.callbackurl.as_deref().and_then(|url| Url::parse(url).ok()).as_ref() == Some(callback));
-    Ok(ours.filter_map(|p| p.appli).map(|n| n.0).collect())
+    let soon = now.as_second() + RENEW_BEFORE;
+    let lasting = ours.filter(|p| p.expires.as_ref().is_none_or(|expires| expires.0 > soon));
+    Ok(lasting.filter_map(|p| p.appli).map(|n| n.0).collect())
 }
 
 /// Reads a notification: a few form fields, unsigned, none to be believed beyond "look here".

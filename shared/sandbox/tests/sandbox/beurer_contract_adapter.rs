@@ -411,7 +411,12 @@ async fn a_notification_is_believed_only_with_its_proof() {
         if n < 2 {
             let url = |path: &str| Url::parse(&format!("https://ohx.example/webhook/agreed{path}")).unwrap();
             let (address, app_address) = (url("/l/t"), url(""));
-            let subscriber = Subscriber { link: LinkId::new(), address: &address, app_address: &app_address };
+            let subscriber = Subscriber {
+                link: LinkId::new(),
+                address: &address,
+                app_address: &app_address,
+                now: "2026-11-20T08:00:00Z".parse().unwrap(),
+            };
             let made = cloud.adapter.subscribe(&cloud.app, &[], &"t".into(), subscriber).await.unwrap();
             assert_eq!((made.kept, made.made), (1, 0));
             let mut app = cloud.app.clone();

@@ -56,7 +56,12 @@ impl Address {
     }
 
     async fn subscribe(&self, cloud: &Cloud, grant: &Grant) -> Result<Subscriptions, ProviderError> {
-        let subscriber = Subscriber { link: LinkId::new(), address: &self.url, app_address: &self.url };
+        let subscriber = Subscriber {
+            link: LinkId::new(),
+            address: &self.url,
+            app_address: &self.url,
+            now: "2026-11-20T08:00:00Z".parse().unwrap(),
+        };
         cloud.adapter.subscribe(&cloud.app, &grant.scopes, &grant.access_token, subscriber).await
     }
 

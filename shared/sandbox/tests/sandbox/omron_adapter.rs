@@ -211,7 +211,12 @@ async fn a_notification_leads_to_what_was_uploaded() {
     let grant = cloud.connect(CARLA).await;
     let urls = [format!("{host}/webhook/cuffs/l/t"), format!("{host}/webhook/cuffs")]
         .map(|u| Url::parse(&u).unwrap());
-    let subscriber = Subscriber { link: LinkId::new(), address: &urls[0], app_address: &urls[1] };
+    let subscriber = Subscriber {
+        link: LinkId::new(),
+        address: &urls[0],
+        app_address: &urls[1],
+        now: "2026-11-20T08:00:00Z".parse().unwrap(),
+    };
     let kept = cloud.adapter.subscribe(&app, &[], &grant.access_token, subscriber).await.unwrap();
     assert_eq!((kept.kept, kept.made), (1, 0));
 

@@ -291,7 +291,12 @@ async fn news_lead_to_what_is_new() {
     });
     let callback = format!("{}/hook", serve(Router::new().route("/hook", hook)).await).parse().unwrap();
     let token = linked.token.as_str().into();
-    let subscriber = Subscriber { link: LinkId::new(), address: &callback, app_address: &callback };
+    let subscriber = Subscriber {
+        link: LinkId::new(),
+        address: &callback,
+        app_address: &callback,
+        now: "2026-11-20T08:00:00Z".parse().unwrap(),
+    };
     let made = linked.adapter.subscribe(&linked.app, &[], &token, subscriber).await.unwrap();
     assert_eq!((made.made, made.refused), (9, 0));
     let again = linked.adapter.subscribe(&linked.app, &[], &token, subscriber).await.unwrap();

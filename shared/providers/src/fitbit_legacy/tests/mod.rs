@@ -100,7 +100,12 @@ async fn nothing_is_done_unless_the_app_accepts_the_end() {
             body: b"",
             now: Instant::UNIX_EPOCH,
         };
-        let subscriber = Subscriber { link: LinkId::new(), address: &redirect(), app_address: &redirect() };
+        let subscriber = Subscriber {
+            link: LinkId::new(),
+            address: &redirect(),
+            app_address: &redirect(),
+            now: "2026-11-20T08:00:00Z".parse().unwrap(),
+        };
         let errors = [
             adapter.authorize_url(&app, &redirect(), "s", &VERIFIER.into()).unwrap_err(),
             adapter.exchange_code(&app, &token, &redirect(), &VERIFIER.into()).await.unwrap_err(),
@@ -210,7 +215,12 @@ async fn subscriptions_are_made_kept_or_refused() {
     let server = scripted([bare(201, "{}"), ok("{}"), bare(409, conflict)]).await;
     let mut app = app_at(Some(&server.url));
     app.config.options.insert(SUBSCRIBER.to_owned(), "5".to_owned());
-    let subscriber = Subscriber { link: LinkId::new(), address: &redirect(), app_address: &redirect() };
+    let subscriber = Subscriber {
+        link: LinkId::new(),
+        address: &redirect(),
+        app_address: &redirect(),
+        now: "2026-11-20T08:00:00Z".parse().unwrap(),
+    };
     let scopes = ["weight".to_owned(), "sleep".to_owned()];
     let done = adapter().subscribe(&app, &scopes, &TOKEN.into(), subscriber).await.unwrap();
     assert_eq!(done, Subscriptions { kept: 1, made: 1, refused: 1 });

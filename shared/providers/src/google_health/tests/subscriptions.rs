@@ -47,7 +47,12 @@ impl Project {
     async fn subscribe(&self, scopes: &[&str]) -> Result<Subscriptions, ProviderError> {
         let address = Url::parse(ADDRESS).unwrap();
         let own = Url::parse("https://ohx.example/webhook/home-bands/l/t").unwrap();
-        let subscriber = Subscriber { link: LinkId::new(), address: &own, app_address: &address };
+        let subscriber = Subscriber {
+            link: LinkId::new(),
+            address: &own,
+            app_address: &address,
+            now: "2026-11-20T08:00:00Z".parse().unwrap(),
+        };
         let scopes: Vec<String> = scopes.iter().map(|s| (*s).to_owned()).collect();
         self.adapter.subscribe(&self.app, &scopes, &TOKEN.into(), subscriber).await
     }

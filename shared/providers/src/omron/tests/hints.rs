@@ -115,7 +115,12 @@ async fn whether_there_are_notifications_is_what_the_operator_says() {
         ["https://ohx.example/webhook/cuffs/l/t", "https://ohx.example/webhook/cuffs"]
             .map(|u| Url::parse(u).unwrap());
     let subscribe = async |app: &App| {
-        let subscriber = Subscriber { link: LinkId::new(), address: &address, app_address: &app_address };
+        let subscriber = Subscriber {
+            link: LinkId::new(),
+            address: &address,
+            app_address: &app_address,
+            now: "2026-11-20T08:00:00Z".parse().unwrap(),
+        };
         adapter().subscribe(app, &[], &TOKEN.into(), subscriber).await
     };
     let registered = [("notifications", "registered")];

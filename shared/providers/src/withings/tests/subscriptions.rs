@@ -41,6 +41,21 @@ async fn what_is_not_subscribed_yet_is() {
 }
 
 #[tokio::test]
+async fn what_ends_soon_is_renewed() {
+    let now = "2026-11-20T08:00:00Z".parse::<Instant>().unwrap().as_second();
+    let profile = |appli: i64, days: i64| {
+        format!(r#"{{"appli":{appli},"callbackurl":"{}","expires":{}}}"#, callback(), now + days * 86_400)
+    };
+    let profiles =
+        [profile(1, 6), profile(2, 8), profile(4, -1), profile(46, 800), profile(63, 800)].join(",");
+    let list = format!(r#"{{"status":0,"body":{{"profiles":[{profiles}]}}}}"#);
+    let server = Server::new([ok(list), ok(DONE), ok(DONE)]).await;
+    assert_eq!(subscribed(&server).await.unwrap(), Subscriptions { kept: 3, made: 2, refused: 0 });
+    let asked: Vec<_> = server.seen().iter().skip(1).map(|s| s.form["appli"].clone()).collect();
+    assert_eq!(asked, ["1", "4"]);
+}
+
+#[tokio::test]
 async fn a_list_of_nothing_comes_in_many_shapes() {
     for list in
         [r#"{"status":0,"body":{"profiles":[]}}"#, r#"{"status":0,"body":[]}"#, r#"{"status":0}"#, DONE]
@@ -91,6 +106,9 @@ async fn what_push_works_without_may_be_refused() {
     let (result, _) =
         answered(&[("1", 277), ("2", 214), ("4", 2553), ("46", 0), ("63", 2555)], &["getmeas"]).await;
     assert_eq!(result.unwrap(), Subscriptions { kept: 0, made: 1, refused: 4 });
+    // A silent callback is told, whichever topic it was.
+    let (result, _) = answered(&[("1", 0), ("2", 0), ("4", 0), ("46", 293)], &["getmeas"]).await;
+    assert!(result.is_err());
     // An outage is told, and so is a refused address.
     for status in [522, 293] {
         let (result, asked) = answered(&[("1", 0), ("2", 0), ("4", status)], &["getmeas"]).await;
@@ -119,5 +137,10 @@ async fn topics_follow_the_scopes_and_the_records() {
 }
 
 fn subscriber(address: &Url) -> Subscriber<'_> {
-    Subscriber { link: ohx_domain::LinkId::new(), address, app_address: address }
+    Subscriber {
+        link: ohx_domain::LinkId::new(),
+        address,
+        app_address: address,
+        now: "2026-11-20T08:00:00Z".parse().unwrap(),
+    }
 }

@@ -49,7 +49,12 @@ async fn news_lead_to_what_is_new() {
     let (grant, other) = (cloud.connect(GINA).await, cloud.connect(HUGO).await);
     let link = LinkId::new();
     let subscribe = async |grant: &Grant, scopes: &[String], link: LinkId| {
-        let subscriber = Subscriber { link, address: &address, app_address: &address };
+        let subscriber = Subscriber {
+            link,
+            address: &address,
+            app_address: &address,
+            now: "2026-11-20T08:00:00Z".parse().unwrap(),
+        };
         cloud.adapter.subscribe(&cloud.app, scopes, &grant.access_token, subscriber).await.unwrap()
     };
     let made = subscribe(&grant, &grant.scopes, link).await;
