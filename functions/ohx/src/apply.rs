@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
+use ipnet::IpNet;
 use ohx_domain::{Clock as _, EhrName, ProviderApp, ProviderName, Record, SystemClock};
 use ohx_runtime::{Settings, parts};
 use ohx_seal::Keyring;
@@ -56,6 +57,8 @@ pub(crate) struct AppliedProvider {
     #[serde(default)]
     records: Vec<Record>,
     requests_per_minute: Option<u32>,
+    #[serde(default)]
+    notify_from: Vec<IpNet>,
 }
 
 /// What a file holds.
@@ -177,6 +180,7 @@ pub(crate) async fn apply(
             scopes: p.scopes.clone(),
             records: p.records.clone(),
             requests_per_minute: p.requests_per_minute,
+            notify_from: p.notify_from.clone(),
             options: p.options.clone(),
         };
         if let Err(problem) = ohx_providers::check(&app) {

@@ -10,6 +10,7 @@ fn main() -> ExitCode {
     ohx_runtime::run("webhook", async |settings| {
         let parts = Parts::from_settings(&settings).await?;
         let ready = parts.ready();
-        Ok(Service::new(ohx_webhook::router(Links::new(parts)), ready))
+        let hops = ohx_webhook::forwarded_hops(&settings)?;
+        Ok(Service::new(ohx_webhook::router(Links::new(parts), hops), ready))
     })
 }

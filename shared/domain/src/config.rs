@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -30,6 +31,10 @@ pub struct ProviderApp {
     /// Calls a minute that all links of this app share.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests_per_minute: Option<u32>,
+    /// The networks that notifications may come from, such as `203.0.113.0/24`; empty for anywhere. Who is behind them is
+    /// not proven by that: a notification stays a hint.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notify_from: Vec<IpNet>,
     /// What else this app needs said, by the adapter's own names.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub options: BTreeMap<String, String>,

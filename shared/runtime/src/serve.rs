@@ -1,5 +1,6 @@
 //! Serving: a port or Lambda, probes, limits, panic isolation, an end that loses nothing in hand.
 
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -98,6 +99,7 @@ pub async fn serve_on(
     app: Router,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
+    let app = app.into_make_service_with_connect_info::<SocketAddr>();
     axum::serve(listener, app).with_graceful_shutdown(shutdown).await
 }
 
