@@ -1,10 +1,11 @@
 # Open Health Exchange. `make help` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help run test test-hfs check bench fuzz fmt deny clean release
+.PHONY: help run test test-hfs check bench fuzz fmt deny clean release soak
 
 ARGS ?=
 CARGO ?= cargo
 FUZZ_SECONDS ?= 60
+SOAK_SECONDS ?= 7200
 
 help: ## lists the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -14,10 +15,10 @@ run: ## shows the main job: demo patients, a simulated provider, a small FHIR se
 	@$(CARGO) run --quiet --locked -p ohx -- demo $(ARGS)
 
 test: ## runs everything: installs PostgreSQL and Redis where they are missing, starts and stops its own
-	@tests/needs cc postgres redis r5 ehr-auth medplum fhir-resources
+	@tests/needs cc postgres redis ministack r5 ehr-auth medplum fhir-resources chromium browser
 	@tests/timed "build tests" $(CARGO) test --workspace --locked --no-run --quiet
 	@tests/timed "build functions" $(CARGO) build --workspace --bins --locked --quiet
-	@tests/timed "run tests" tests/with-services $(CARGO) test --workspace --locked --no-fail-fast --quiet
+	@tests/timed "run tests" tests/with-services --sqs $(CARGO) test --workspace --locked --no-fail-fast --quiet
 	@tests/timed "fuzz" tests/fuzz/run $(FUZZ_SECONDS)
 
 test-hfs: ## writes to Helios HFS, a full FHIR R5 server, which is built once (10 minutes) into OHX_HFS_DIR, a cache folder
@@ -31,13 +32,18 @@ check: ## formatting, lints, manifests of what is written
 	@tests/timed "clippy" $(CARGO) clippy --workspace --all-targets --locked --quiet -- -D warnings
 
 bench: release ## measures mapping, starts and idle memory; ratios in one run
-	@tests/needs cc postgres redis
+	@tests/needs cc postgres redis ministack
 	@$(CARGO) bench --locked -p ohx-mapping --bench mapping
-	@tests/with-services $(CARGO) bench --locked -p ohx-tests
+	@tests/with-services --sqs $(CARGO) bench --locked -p ohx-tests
 
 fuzz: ## fuzzes the mapping engine: documents and payloads, each for FUZZ_SECONDS (60)
 	@tests/needs cc
 	@tests/fuzz/run $(FUZZ_SECONDS)
+
+soak: ## lives through fresh worlds full of faults for SOAK_SECONDS (7200); writes the table of docs/reliability.md
+	@tests/needs cc postgres redis
+	@tests/timed "build soak" $(CARGO) test -p ohx-tests --test fault --locked --no-run --quiet
+	@SOAK_SECONDS=$(SOAK_SECONDS) tests/with-services $(CARGO) test -p ohx-tests --test fault --locked --quiet -- --ignored --nocapture fresh_worlds
 
 deny: ## licences, bans and sources of the dependencies (installs cargo-deny)
 	@command -v cargo-deny >/dev/null || $(CARGO) install cargo-deny --locked

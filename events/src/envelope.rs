@@ -2,10 +2,12 @@
 
 use cloudevents::event::{Data, EventBuilder, EventBuilderV10, ExtensionValue};
 use cloudevents::{AttributesReader, Event};
-use ohx_domain::{Instant, LinkId, SyncId};
+use ohx_domain::{Instant, LinkId, RequestId, SyncId};
 use ohx_seal::{DataKey, SealError, open_payload, seal_payload};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+use crate::types;
 
 /// The content type of sealed data.
 pub const SEALED: &str = "application/vnd.ohx.sealed";
@@ -53,7 +55,7 @@ pub enum EventError {
 pub enum Priority {
     /// Somebody is waiting: a notification, a person.
     High,
-    /// Work that follows from work.
+    /// A link that was connected again, and work that follows from work.
     Normal,
     /// Nightly runs and backfills.
     Low,
@@ -85,7 +87,8 @@ impl Priority {
 /// What every event of ours carries beside its data.
 #[derive(Debug, Clone)]
 pub struct Envelope {
-    /// The event's id: the same for the same content, so that a repetition can be told.
+    /// The event's id: the same for the same content, so that a repetition can be told. Of an event about a request, it
+    /// begins with the request's id and a dot ([`request_of`]).
     pub id: String,
     /// One of [`crate::types`].
     pub event_type: &'static str,
@@ -168,6 +171,14 @@ pub fn link_of(event: &Event) -> Result<LinkId, EventError> {
 /// The sync that an event belongs to.
 pub fn sync_of(event: &Event) -> Option<SyncId> {
     text_extension(event, "syncid")?.parse().ok()
+}
+
+/// The request that an event is about. The events of a request carry its id as the first part of theirs, so that it is known
+/// of an event whose data is sealed, or gone.
+pub fn request_of(event: &Event) -> Option<RequestId> {
+    let about_one =
+        [types::SYNC_REQUESTED, types::RECORDS_FETCHED, types::RESOURCES_MAPPED, types::RESOURCES_PUBLISHED];
+    event.id().split('.').next().filter(|_| about_one.contains(&event.ty()))?.parse().ok()
 }
 
 /// An extension's text.

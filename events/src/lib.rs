@@ -34,6 +34,8 @@ pub mod types {
     pub const DEVICES_REQUESTED: &str = "org.openhealthexchange.devices.requested.v1";
     /// What became of them at the EHR: data [`crate::plain::DevicesPublished`].
     pub const DEVICES_PUBLISHED: &str = "org.openhealthexchange.devices.published.v1";
+    /// A link's grant is dead, and its patient has to consent again: data [`crate::plain::ReauthorizationRequired`]. For observers.
+    pub const LINK_REAUTHORIZATION_REQUIRED: &str = "org.openhealthexchange.link.reauthorization-required.v1";
     /// A link has ended: data [`crate::plain::LinkDisconnected`].
     pub const LINK_DISCONNECTED: &str = "org.openhealthexchange.link.disconnected.v1";
     /// The provider is to be asked to notify us of a link's readings: data [`crate::plain::PushRequested`].

@@ -1,6 +1,6 @@
 //! Data without health values, as JSON.
 
-use ohx_domain::{Counts, ProviderName, Query, Record, RequestId, SyncReason};
+use ohx_domain::{Counts, Instant, ProviderName, Query, Record, RequestId, SyncReason};
 use serde::{Deserialize, Serialize};
 
 /// A patient has connected an account.
@@ -26,6 +26,40 @@ pub struct SyncRequested {
     pub query: Query,
     /// Why.
     pub reason: SyncReason,
+}
+
+/// Why a patient has to consent again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ConsentReason {
+    /// The provider does not take the refresh token any more: the patient has left, or the grant has ended.
+    GrantRefused,
+    /// The provider gives new access tokens, and does not take them.
+    AccessRefused,
+    /// The account has no profile at the provider any more.
+    NoProfile,
+}
+
+impl ConsentReason {
+    /// The reason as the API and metrics write it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::GrantRefused => "grant-refused",
+            Self::AccessRefused => "access-refused",
+            Self::NoProfile => "no-profile",
+        }
+    }
+}
+
+/// A link's grant is dead: nothing is read before the patient has consented again. Told once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReauthorizationRequired {
+    /// The provider app.
+    pub provider: ProviderName,
+    /// Why.
+    pub reason: ConsentReason,
+    /// Since when.
+    pub since: Instant,
 }
 
 /// The provider is to be asked to notify us of a link's readings: its subscriptions are looked at, made where they are missing,

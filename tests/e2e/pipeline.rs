@@ -17,6 +17,12 @@ both_shapes!(
     nothing_readable_is_kept,
 );
 
+/// The main job over SQS: history by the low queues, news by the high ones.
+#[tokio::test(flavor = "multi_thread")]
+async fn history_and_news_arrive_once_over_sqs() {
+    history_and_news_arrive_once(Shape::Sqs).await;
+}
+
 /// Push fails, a watch syncs days late, a reading is corrected: the nightly run asks for what changed, and finds it.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_nightly_run_finds_what_nobody_told_of() {

@@ -2,12 +2,17 @@
 //! Over both stores, against the simulated Withings, whose old refresh token dies when the new access token is used.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod belief;
+mod model;
+
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ohx_bus::memory::{MemoryBus, MemoryConfig};
+use async_trait::async_trait;
+use ohx_bus::{Bus, BusError};
 use ohx_domain::{Clock as _, Interval, Link, LinkId, LinkState, ManualClock, ProviderApp, Query};
+use ohx_events::Event;
 use ohx_link::{LinkError, Links, ticket};
 use ohx_providers::Page;
 use ohx_runtime::parts::Parts;
@@ -20,28 +25,49 @@ use secrecy::ExposeSecret as _;
 
 const THREE_HOURS: Duration = Duration::from_secs(3 * 3600);
 
+/// Keeps what is published.
+#[derive(Default)]
+struct Recorder(Mutex<Vec<Event>>);
+
+#[async_trait]
+impl Bus for Recorder {
+    async fn publish(&self, events: Vec<Event>) -> Result<(), BusError> {
+        self.0.lock().unwrap().extend(events);
+        Ok(())
+    }
+
+    async fn publish_after(&self, event: Event, _: Duration) -> Result<(), BusError> {
+        self.publish(vec![event]).await
+    }
+
+    async fn ping(&self) -> Result<(), BusError> {
+        Ok(())
+    }
+}
+
 macro_rules! both_stores {
     ($($name:ident),+ $(,)?) => {
         mod sqlite {
             $(#[tokio::test(flavor = "multi_thread")]
             async fn $name() {
-                super::$name(super::Engine::Sqlite).await;
+                super::$name(crate::Engine::Sqlite).await;
             })+
         }
         mod postgres {
             $(#[tokio::test(flavor = "multi_thread")]
             async fn $name() {
-                super::$name(super::Engine::Postgres).await;
+                super::$name(crate::Engine::Postgres).await;
             })+
         }
     };
 }
+use both_stores;
 
 both_stores!(
     many_processes_refresh_once,
     a_lost_answer_to_a_refresh_is_asked_for_again,
     a_refused_token_is_refreshed_once,
-    a_dead_grant_moves_the_link_once,
+    an_idle_link_is_kept_alive,
     an_outage_is_no_revocation,
 );
 
@@ -56,6 +82,7 @@ struct World {
     outside: Outside,
     clock: Arc<ManualClock>,
     processes: Vec<Links>,
+    events: Arc<Recorder>,
     link: LinkId,
     _folder: tempfile::TempDir,
 }
@@ -74,6 +101,7 @@ impl World {
         let public: url::Url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
         let keys = format!("k:{}", generate_key().expose_secret());
         let keyring = Arc::new(Keyring::parse(&keys.into()).unwrap());
+        let events = Arc::new(Recorder::default());
         let mut all = Vec::new();
         for _ in 0..processes {
             let store: SharedStore = match engine {
@@ -83,7 +111,7 @@ impl World {
             store.migrate().await.unwrap();
             all.push(Links::new(Parts {
                 store,
-                bus: Arc::new(MemoryBus::new(MemoryConfig::default())),
+                bus: events.clone(),
                 keyring: keyring.clone(),
                 clock: clock.clone(),
                 http: http(),
@@ -91,8 +119,23 @@ impl World {
                 identifier_base: "https://ohx.test/ns".into(),
             }));
         }
-        let link = connect(&outside, &all[0], listener).await;
-        Self { outside, clock, processes: all, link, _folder: folder }
+        configure(&outside, &all[0]).await;
+        let router = ohx_oauth::router(all[0].clone());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let link = connect(&outside, &all[0], 1).await;
+        Self { outside, clock, processes: all, events, link, _folder: folder }
+    }
+
+    /// Connects another person.
+    async fn another(&self, person: u64) -> LinkId {
+        self.outside.person(person, "Eve");
+        connect(&self.outside, &self.processes[0], person).await
+    }
+
+    /// The events of a type that were published.
+    fn published(&self, event_type: &str) -> Vec<Event> {
+        use cloudevents::AttributesReader as _;
+        self.events.0.lock().unwrap().iter().filter(|event| event.ty() == event_type).cloned().collect()
     }
 
     /// Reads a day through one of the processes.
@@ -117,7 +160,7 @@ async fn read(links: &Links, link: LinkId, now: ohx_domain::Instant) -> Result<P
     links.call(&open, &app, provider.as_ref(), call).await
 }
 
-async fn connect(outside: &Outside, links: &Links, listener: tokio::net::TcpListener) -> LinkId {
+async fn configure(outside: &Outside, links: &Links) {
     let parts = links.parts();
     let base = |name: &str| (name.to_owned(), outside.withings_url.parse().unwrap());
     let app = ProviderApp {
@@ -129,17 +172,20 @@ async fn connect(outside: &Outside, links: &Links, listener: tokio::net::TcpList
         records: Vec::new(),
         requests_per_minute: Some(100_000),
         options: BTreeMap::new(),
+        notify_from: Vec::new(),
     };
     let secrets = [(ohx_link::secrets::CLIENT.to_owned(), CLIENT_SECRET.into())].into();
     let secret = ohx_link::secrets::seal(&parts.keyring, &app.name, &secrets).unwrap();
     parts.store.put_provider(&app, Some(&secret), parts.clock.now()).await.unwrap();
-    let (ehr, patient) = ("clinic".parse().unwrap(), "Patient/p1".parse().unwrap());
-    let link = Link::pending(app.name, ehr, patient, 30, parts.clock.now());
+}
+
+async fn connect(outside: &Outside, links: &Links, person: u64) -> LinkId {
+    let parts = links.parts();
+    let (ehr, patient) = ("clinic".parse().unwrap(), format!("Patient/p{person}").parse().unwrap());
+    let link = Link::pending("withings".parse().unwrap(), ehr, patient, 30, parts.clock.now());
     parts.store.insert_link(&link).await.unwrap();
     let address = ticket::connect_address(parts, link.id).await.unwrap();
-    let router = ohx_oauth::router(links.clone());
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    let (status, page) = patient::consent(outside, address.as_str(), "1").await;
+    let (status, page) = patient::consent(outside, address.as_str(), &person.to_string()).await;
     assert_eq!(status, 200, "{page}");
     link.id
 }
@@ -182,21 +228,26 @@ async fn a_refused_token_is_refreshed_once(engine: Engine) {
     let store = &world.processes[0].parts().store;
     let stored = store.tokens(world.link).await.unwrap().unwrap();
     let later = stored.expires_at + Duration::from_secs(86_400);
-    assert!(store.replace_tokens(world.link, stored.version, &stored.sealed, later).await.unwrap());
+    let now = world.clock.now();
+    assert!(store.replace_tokens(world.link, stored.version, &stored.sealed, later, now).await.unwrap());
     world.clock.advance(THREE_HOURS);
     world.read(0).await.unwrap();
     let stats = world.outside.withings.stats();
     assert_eq!((stats.unauthorized, stats.refreshes), (1, 1), "{stats:?}");
 }
 
-async fn a_dead_grant_moves_the_link_once(engine: Engine) {
+async fn an_idle_link_is_kept_alive(engine: Engine) {
     let world = World::new(engine, 1).await;
-    world.outside.withings.unlink(1).unwrap();
-    let error = world.read(0).await.unwrap_err();
-    assert!(matches!(error, LinkError::Provider { .. }), "{error}");
-    assert_eq!(world.state().await, LinkState::ReauthorizationRequired);
-    let link = world.processes[0].get(world.link).await.unwrap();
-    assert!(link.state_reason.unwrap().contains("withings"), "a reason that names the provider");
+    let links = &world.processes[0];
+    let day = Duration::from_secs(86_400);
+    for (days, refreshed) in [(24, false), (2, true), (24, false), (2, true)] {
+        world.clock.advance(day * days);
+        let open = links.open(world.link).await.unwrap();
+        assert_eq!(links.keep_alive(&open).await.unwrap(), refreshed, "after {days} more days");
+    }
+    let stats = world.outside.withings.stats();
+    assert_eq!((stats.refreshes, stats.grants_refused), (2, 0), "{stats:?}");
+    world.read(0).await.unwrap();
 }
 
 async fn an_outage_is_no_revocation(engine: Engine) {

@@ -1,4 +1,4 @@
-//! The two shapes that every promise is tested in.
+//! The shapes that promises are tested in: every one in the first two.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -22,6 +22,8 @@ pub enum Shape {
     OneProcess,
     /// PostgreSQL and Redis, every function as its own process, and `relay`.
     ManyProcesses,
+    /// As many processes, with SQS in place of Redis.
+    Sqs,
 }
 
 /// A running Open Health Exchange.
@@ -76,6 +78,15 @@ impl Deployment {
                 environment.insert("OHX_RELAY_TIMEOUT_SECONDS".into(), "6".into());
                 environment.insert("OHX_RELAY_RECLAIM_SECONDS".into(), "7".into());
             }
+            Shape::Sqs => {
+                environment.insert("DATABASE_URL".into(), services::database().await);
+                environment.insert("OHX_BUS".into(), "sqs".into());
+                environment.extend(services::sqs());
+                environment.insert("OHX_RELAY_TIMEOUT_SECONDS".into(), "6".into());
+                environment.insert("OHX_RELAY_RECLAIM_SECONDS".into(), "7".into());
+                let (code, said) = run(&["migrate", "--queues"], &environment, folder.path());
+                assert_eq!(code, Some(0), "{said}");
+            }
         }
         let (code, said) = apply(&environment, folder.path(), &outside.configuration());
         assert_eq!(code, Some(0), "{said}");
@@ -88,7 +99,7 @@ impl Deployment {
                 let front = Front { oauth: serve.url(), webhook: serve.url(), api: serve.url() };
                 (vec![serve], front)
             }
-            Shape::ManyProcesses => {
+            Shape::ManyProcesses | Shape::Sqs => {
                 let mut processes: Vec<_> =
                     ["oauth", "webhook", "api", "nightly", "fetch", "transform", "publish", "devices"]
                         .iter()
@@ -266,6 +277,11 @@ fn apply(
 ) -> (Option<i32>, String) {
     let file = folder.join("ohx.yaml");
     std::fs::write(&file, configuration).expect("the file");
-    let mut apply = Process::start("ohx", &["apply", "-f", &file.display().to_string()], environment, folder);
-    (apply.wait(), apply.log())
+    run(&["apply", "-f", &file.display().to_string()], environment, folder)
+}
+
+/// The command line; gives its exit code, and what it and those before it said.
+fn run(arguments: &[&str], environment: &BTreeMap<String, String>, folder: &Path) -> (Option<i32>, String) {
+    let mut ohx = Process::start("ohx", arguments, environment, folder);
+    (ohx.wait(), ohx.log())
 }

@@ -7,6 +7,7 @@ pub mod others;
 pub mod outside;
 pub mod patient;
 pub mod process;
+pub mod proxy;
 pub mod services;
 
 /// Waits until `done` gives something, trying every few milliseconds; panics with `what` after `seconds`.

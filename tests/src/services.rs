@@ -1,10 +1,11 @@
-//! PostgreSQL and Redis, as `tests/with-services` started them.
+//! PostgreSQL, Redis and SQS, as `tests/with-services` started them.
 
 use sqlx::Connection as _;
 
 fn started(name: &str) -> String {
-    std::env::var(name)
-        .unwrap_or_else(|_| panic!("{name} is not set: run this through tests/with-services, or make test"))
+    std::env::var(name).unwrap_or_else(|_| {
+        panic!("{name} is not set: run this through tests/with-services --sqs, or make test")
+    })
 }
 
 /// A database of one test's own. It goes with the server.
@@ -22,4 +23,16 @@ pub async fn database() -> String {
 /// The Redis server, and key names of one test's own.
 pub fn redis() -> (String, String) {
     (started("OHX_TEST_REDIS_URL"), format!("t{:016x}", rand::random::<u64>()))
+}
+
+/// The settings for the emulated SQS, with queue names of one test's own.
+pub fn sqs() -> [(String, String); 5] {
+    [
+        ("SQS_QUEUE_URL", started("OHX_TEST_SQS_URL")),
+        ("OHX_SQS_PREFIX", format!("t{:016x}", rand::random::<u64>())),
+        ("AWS_REGION", started("AWS_REGION")),
+        ("AWS_ACCESS_KEY_ID", started("AWS_ACCESS_KEY_ID")),
+        ("AWS_SECRET_ACCESS_KEY", started("AWS_SECRET_ACCESS_KEY")),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
 }

@@ -11,14 +11,14 @@ use std::path::PathBuf;
 use cloudevents::event::{Data, ExtensionValue};
 use cloudevents::{AttributesReader as _, AttributesWriter as _, Event};
 use http::{HeaderMap, HeaderValue};
-use ohx_domain::{Counts, Instant, Interval, LinkId, Query, SyncId, SyncReason};
+use ohx_domain::{Counts, Instant, Interval, LinkId, Query, RequestId, SyncId, SyncReason};
 use ohx_events::envelope::{
-    SEALED, link_of, parse_opened, plain_data, sealed_data, sync_of, text_extension, without_data,
+    SEALED, link_of, parse_opened, plain_data, request_of, sealed_data, sync_of, text_extension, without_data,
 };
 use ohx_events::http_binding::{from_request, to_binary};
 use ohx_events::plain::{
     DevicesPublished, DevicesReason, DevicesRequested, LinkConnected, LinkDisconnected, PushRequested,
-    ResourcesPublished, SyncRequested,
+    ReauthorizationRequired, ResourcesPublished, SyncRequested,
 };
 use ohx_events::sealed::{FetchedPart, MappedPiece, MappedResource};
 use ohx_events::{Envelope, EventError, Priority, types};
@@ -29,7 +29,8 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-const PLAIN: [&str; 8] = [
+const PLAIN: [&str; 9] = [
+    "link.reauthorization-required.v1",
     "push.requested.v1",
     "link.connected.v1",
     "link.disconnected.v1",
@@ -89,6 +90,7 @@ fn through_type(example: &str, data: &Value) -> Option<Value> {
     match type_of(example) {
         "link.connected.v1" => through::<LinkConnected>(data),
         "link.disconnected.v1" => through::<LinkDisconnected>(data),
+        "link.reauthorization-required.v1" => through::<ReauthorizationRequired>(data),
         "devices.requested.v1" => through::<DevicesRequested>(data),
         "devices.published.v1" => through::<DevicesPublished>(data),
         "push.requested.v1" => through::<PushRequested>(data),
@@ -169,6 +171,8 @@ fn every_schema_is_one_and_every_file_is_looked_at() {
     let of_types = [
         types::LINK_CONNECTED,
         types::LINK_DISCONNECTED,
+        types::LINK_REAUTHORIZATION_REQUIRED,
+        types::PUSH_REQUESTED,
         types::DEVICES_REQUESTED,
         types::DEVICES_PUBLISHED,
         types::SYNC_REQUESTED,
@@ -241,7 +245,15 @@ fn unknown_fields_are_tolerated_everywhere() {
 #[test]
 fn what_the_types_print_is_valid() {
     let instants = ["2026-11-20T08:10:00Z", "1969-12-31T23:59:59.000001Z", "2026-11-20T08:10:00.5Z"].map(at);
-    let reasons = [SyncReason::Notification, SyncReason::Manual, SyncReason::Backfill, SyncReason::Nightly];
+    let reasons = [
+        SyncReason::Notification,
+        SyncReason::Removal,
+        SyncReason::Manual,
+        SyncReason::Reconnect,
+        SyncReason::Backfill,
+        SyncReason::Nightly,
+        SyncReason::Import,
+    ];
     let mut queries: Vec<_> = instants.iter().map(|since| Query::Since { since: *since }).collect();
     queries.push(Query::Window(Interval::new(instants[1], instants[2]).unwrap()));
     for query in queries {

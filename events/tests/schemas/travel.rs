@@ -41,7 +41,8 @@ fn the_examples_are_whole_events() {
         headers.insert("content-type", HeaderValue::from_static("application/cloudevents+json"));
         let event = from_request(&headers, text("examples", name).into_bytes()).unwrap();
         assert_eq!(link_of(&event).unwrap(), link());
-        assert_eq!(sync_of(&event).is_some(), !matches!(kind, "link.connected.v1" | "link.disconnected.v1"));
+        let without_sync = kind.starts_with("link.") || kind == "push.requested.v1";
+        assert_eq!(sync_of(&event).is_some(), !without_sync, "{name}");
         // And printed again, it is the example.
         let mut printed: Value = serde_json::from_slice(&structured(&event).1).unwrap();
         assert_eq!(printed["time"].as_str().map(at), example["time"].as_str().map(at));
@@ -189,4 +190,23 @@ fn opened_data_of_another_shape_is_refused_without_showing_it() {
     let error = parse_opened::<FetchedPart>(&event, &opened).unwrap_err();
     assert!(!format!("{error} {error:?}").contains("s3cret"), "{error}");
     assert!(error.to_string().contains("column"), "{error}");
+}
+
+/// Of an event without its data, which is all that a dead letter has.
+#[test]
+fn the_request_of_an_event_is_known_without_its_data() {
+    let request = RequestId::new();
+    let of = |event_type: &'static str, id: String| {
+        let event = Envelope { id, ..envelope(event_type) }.plain(&json!({})).unwrap();
+        request_of(&without_data(&event))
+    };
+    for event_type in
+        [types::SYNC_REQUESTED, types::RECORDS_FETCHED, types::RESOURCES_MAPPED, types::RESOURCES_PUBLISHED]
+    {
+        assert_eq!(of(event_type, format!("{request}.3")), Some(request));
+        assert_eq!(of(event_type, format!("{request}.{}.0.1-2", RequestId::new())), Some(request));
+        assert_eq!(of(event_type, "e-1".into()), None);
+    }
+    // The id of a link is no request.
+    assert_eq!(of(types::LINK_CONNECTED, format!("{request}.connected.7")), None);
 }

@@ -3,6 +3,8 @@
 //! Every address wants `Authorization: Bearer <OHX_API_KEY>`, but the public keys at `/.well-known/jwks.json`. Errors are problem details (RFC 9457). No answer holds
 //! a health value (but a preview, which says what becomes of the page it was given), a token or a provider user id.
 
+mod coverage;
+mod dead_letters;
 mod devices;
 mod ehrs;
 mod imports;
@@ -63,8 +65,11 @@ pub fn router(links: Links, key: &SecretString) -> Router {
         )
         .route("/api/ingestors/syncs/", post(syncs::start))
         .route("/api/ingestors/syncs/{id}/", get(syncs::one))
-        .route("/api/ingestors/coverage/", get(syncs::coverage))
-        .route("/api/publishers/dead-letters/", get(syncs::dead_letters))
+        .route("/api/ingestors/coverage/", get(coverage::coverage))
+        .route("/api/publishers/dead-letters/", get(dead_letters::list))
+        .route("/api/publishers/dead-letters/replay/", post(dead_letters::replay_many))
+        .route("/api/publishers/dead-letters/{id}/", get(dead_letters::one).delete(dead_letters::discard))
+        .route("/api/publishers/dead-letters/{id}/replay/", post(dead_letters::replay))
         .route("/api/publishers/ehr-endpoints/", get(ehrs::list))
         .route("/api/publishers/ehr-endpoints/{name}/check/", post(ehrs::check))
         .merge(mappings::routes())
@@ -97,7 +102,9 @@ async fn authorize(State(expected): State<Arc<[u8; 32]>>, request: Request, next
 pub(crate) fn problem(error: LinkError) -> Problem {
     let status = match &error {
         LinkError::Unknown(_) | LinkError::Store(StoreError::NotFound { .. }) => StatusCode::NOT_FOUND,
-        LinkError::State { .. } | LinkError::Store(StoreError::Conflict { .. }) => StatusCode::CONFLICT,
+        LinkError::State { .. }
+        | LinkError::NotReplayed { .. }
+        | LinkError::Store(StoreError::Conflict { .. }) => StatusCode::CONFLICT,
         LinkError::NoApp(_) | LinkError::NoEhr(_) | LinkError::NoAdapter { .. } => {
             StatusCode::UNPROCESSABLE_ENTITY
         }

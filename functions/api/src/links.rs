@@ -64,6 +64,11 @@ pub(crate) struct ShownLink {
     state: LinkState,
     #[serde(skip_serializing_if = "Option::is_none")]
     state_reason: Option<String>,
+    /// The reason in one word, where a consent is needed: `grant-refused`, `access-refused` or `no-profile`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state_code: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state_since: Option<Instant>,
     backfill_days: u32,
     scopes: Vec<String>,
     push: PushState,
@@ -84,6 +89,8 @@ impl From<Link> for ShownLink {
             also: link.also,
             state: link.state,
             state_reason: link.state_reason,
+            state_code: link.state_code,
+            state_since: link.state_since,
             backfill_days: link.backfill_days,
             scopes: link.scopes,
             push: link.push,

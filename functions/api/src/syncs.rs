@@ -1,14 +1,14 @@
-//! Syncs, coverage and dead letters.
+//! Syncs.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{Path, Query as Parameters, State};
+use axum::extract::{Path, State};
 use axum::response::IntoResponse;
 use http::StatusCode;
 use ohx_domain::{
-    Counts, Instant, Interval, Intervals, LinkId, LinkState, Query, Record, Request, RequestId, RequestState,
+    Counts, Instant, Interval, Link, LinkId, LinkState, Query, Record, Request, RequestId, RequestState,
     SyncId, SyncReason,
 };
 use ohx_link::{Asked, Asking, LinkError, Links};
@@ -75,7 +75,25 @@ impl From<Request> for ShownRequest {
     }
 }
 
-/// `POST /api/ingestors/syncs/`: asks for readings of a link now.
+/// A sync that was started.
+#[derive(Serialize)]
+pub(crate) struct Started {
+    #[serde(flatten)]
+    sync: ShownSync,
+    /// Where the link's history begins earlier than before from now on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    history: Option<Extended>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct Extended {
+    /// Where it begins now.
+    start: Instant,
+    /// Where it began.
+    was: Instant,
+}
+
+/// `POST /api/ingestors/syncs/`: asks for readings of a link now. A `from` before the beginning of its history extends that.
 pub(crate) async fn start(
     State(links): State<Links>,
     body: Result<Json<NewSync>, axum::extract::rejection::JsonRejection>,
@@ -90,6 +108,7 @@ pub(crate) async fn start(
     let now = parts.clock.now();
     let (app, provider) = links.app(&link.provider).await.map_err(problem)?;
     let window = window(&new, now)?;
+    let history = extend_history(&links, &link, &new).await?;
     let sync = SyncId::new();
     for spec in provider.records(&app.config, &link.scopes) {
         let coverage = parts.store.coverage(link.id, &spec.record).await.map_err(store_problem)?;
@@ -110,7 +129,27 @@ pub(crate) async fn start(
                 links.ask(&link, &asking).await.map_err(problem)?;
         }
     }
-    Ok((StatusCode::ACCEPTED, Json(show(&links, sync).await?)))
+    Ok((StatusCode::ACCEPTED, Json(Started { sync: show(&links, sync).await?, history })))
+}
+
+/// Readings from before the beginning of a link's history are from now on part of it: what could not be fetched at once, the
+/// nightly run asks for again.
+async fn extend_history(links: &Links, link: &Link, new: &NewSync) -> Result<Option<Extended>, Problem> {
+    let (Some(start), Some(was)) = (new.from, link.history_start) else { return Ok(None) };
+    if start >= was {
+        return Ok(None);
+    }
+    if let Some(older) = links.predecessor(link).await.map_err(problem)? {
+        let detail = format!(
+            "readings from before {was} came through link {older}, which this one replaces: fetched again they would be doubled"
+        );
+        return Err(Problem::new(StatusCode::CONFLICT, detail));
+    }
+    let extended = links.parts().store.extend_history(link.id, start).await.map_err(store_problem)?;
+    if extended {
+        tracing::info!(link = %link.id, %start, %was, "its history begins earlier now");
+    }
+    Ok(extended.then_some(Extended { start, was }))
 }
 
 /// What is asked for, up to now at the latest.
@@ -149,87 +188,6 @@ async fn show(links: &Links, id: SyncId) -> Result<ShownSync, Problem> {
         left_out,
         requests: requests.into_iter().map(Into::into).collect(),
     })
-}
-
-#[derive(Deserialize)]
-pub(crate) struct OfLink {
-    link: String,
-}
-
-#[derive(Serialize)]
-pub(crate) struct ShownCoverage {
-    record: Record,
-    /// The times whose readings are at the EHR.
-    published: Intervals,
-    /// What is missing between the start of the link's history and now.
-    missing: Intervals,
-    /// The provider's clock up to which every change has been seen.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cursor: Option<Instant>,
-}
-
-/// `GET /api/ingestors/coverage/?link=`: why is Tuesday missing?
-pub(crate) async fn coverage(
-    State(links): State<Links>,
-    Parameters(of): Parameters<OfLink>,
-) -> Result<Json<Vec<ShownCoverage>>, Problem> {
-    let link = links.get(read(&of.link)?).await.map_err(problem)?;
-    let (app, provider) = links.app(&link.provider).await.map_err(problem)?;
-    let parts = links.parts();
-    let wanted = link.history_start.and_then(|start| Interval::new(start, parts.clock.now()));
-    let mut shown = Vec::new();
-    for spec in provider.records(&app.config, &link.scopes) {
-        let known = parts.store.coverage(link.id, &spec.record).await.map_err(store_problem)?;
-        let missing = wanted.map(|w| known.published.gaps(w)).unwrap_or_default();
-        shown.push(ShownCoverage {
-            record: spec.record,
-            published: known.published,
-            missing,
-            cursor: known.cursor,
-        });
-    }
-    Ok(Json(shown))
-}
-
-#[derive(Deserialize)]
-pub(crate) struct Letters {
-    link: Option<String>,
-    limit: Option<u32>,
-}
-
-#[derive(Serialize)]
-pub(crate) struct ShownLetter {
-    key: String,
-    event_type: String,
-    function: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    link: Option<LinkId>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    request: Option<RequestId>,
-    reason: String,
-    attempts: u32,
-    at: Instant,
-}
-
-/// `GET /api/publishers/dead-letters/`: what could not be done, newest first.
-pub(crate) async fn dead_letters(
-    State(links): State<Links>,
-    Parameters(which): Parameters<Letters>,
-) -> Result<Json<Vec<ShownLetter>>, Problem> {
-    let link = which.link.as_deref().map(read).transpose()?;
-    let limit = which.limit.unwrap_or(100).clamp(1, 1000);
-    let letters = links.parts().store.dead_letters(link, limit).await.map_err(store_problem)?;
-    let shown = letters.into_iter().map(|l| ShownLetter {
-        key: l.key,
-        event_type: l.event_type,
-        function: l.function,
-        link: l.link,
-        request: l.request,
-        reason: l.reason,
-        attempts: l.attempts,
-        at: l.at,
-    });
-    Ok(Json(shown.collect()))
 }
 
 #[cfg(test)]

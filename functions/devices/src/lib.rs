@@ -33,7 +33,11 @@ pub fn router(links: Links) -> Router {
 }
 
 async fn handle(State(links): State<Links>, CloudEvent(event): CloudEvent) -> EventReply {
-    let result = on_event(&links, &event).await;
+    let mut result = on_event(&links, &event).await;
+    // Others listen to `link.connected`, and are not to hear it twice.
+    if event.ty() == types::DEVICES_REQUESTED {
+        result = links.or_later(&event, result).await;
+    }
     EventReply::of("devices", &event, result)
 }
 

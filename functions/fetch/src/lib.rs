@@ -2,7 +2,8 @@
 //!
 //! Reads every page that a ledger row asks for, under the app's quota and with a token that is good, and sends each
 //! part on, sealed. When the last page has been read the ledger learns how many parts there are: the row counts as
-//! done once `publish` has acknowledged each of them. An event that comes twice is another run of the same row. What the
+//! done once `publish` has acknowledged each of them. An event that comes twice is another run of the same row. One whose turn
+//! has not come waits in the bus, as often as need be, and counts no attempt. What the
 //! patient or the app's plan does not allow ends the row with a note, and no other row of the link.
 
 use axum::Router;
@@ -12,8 +13,8 @@ use ohx_domain::{Instant, Interval, LinkState, Query, Request, RunId, SyncReason
 use ohx_events::envelope::{link_of, plain_data};
 use ohx_events::plain::SyncRequested;
 use ohx_events::{Event, Priority};
-use ohx_link::{LinkError, Links, OpenLink, Place};
-use ohx_providers::{Page, PageToken, Part, ProviderError};
+use ohx_link::{Class, LinkError, Links, OpenLink, Place, Turn};
+use ohx_providers::{App, Page, PageToken, Part, Provider, ProviderError};
 use ohx_runtime::{CloudEvent, EventFailure, EventReply};
 
 /// The function's routes: one event at `/`.
@@ -23,6 +24,7 @@ pub fn router(links: Links) -> Router {
 
 async fn handle(State(links): State<Links>, CloudEvent(event): CloudEvent) -> EventReply {
     let result = fetch(&links, &event).await;
+    let result = links.or_later(&event, result).await;
     EventReply::of("fetch", &event, result)
 }
 
@@ -36,6 +38,10 @@ async fn fetch(links: &Links, event: &Event) -> Result<(), EventFailure> {
         Some(request) if request.link != link => {
             let reason = format!("request {} belongs to another link than {link}", asked.request);
             return Err(EventFailure::reject(reason));
+        }
+        Some(request) if !request.state.is_open() => {
+            tracing::info!(request = %asked.request, "already done");
+            return Ok(());
         }
         Some(_) => {}
     }
@@ -52,11 +58,20 @@ async fn fetch(links: &Links, event: &Event) -> Result<(), EventFailure> {
         Err(error @ LinkError::State { .. }) => return give_up(links, &asked, &error.to_string()).await,
         Err(error) => return Err(error.into()),
     };
+    let turn = Turn::new(Class::of(asked.reason));
+    let (app, provider) = links.app(&open.link.provider).await?;
+    if let Err(error) = links.admit(&open, &app, provider.as_ref(), &turn).await {
+        let failure = EventFailure::from(error);
+        // A sign of life: it is neither lost nor begun.
+        store.note(asked.request, failure.reason(), links.parts().clock.now()).await?;
+        return Err(failure);
+    }
     let Some(request) = store.begin_fetch(asked.request, links.parts().clock.now()).await? else {
         tracing::info!(request = %asked.request, "already done");
         return Ok(());
     };
-    let result = match run(links, &open, &request, Priority::of(event)).await {
+    let at = At { links, open: &open, app: &app, provider: provider.as_ref(), turn: &turn };
+    let result = match run(&at, &request, Priority::of(event)).await {
         Ok(Ended::Read) => Ok(()),
         Ok(Ended::NotGranted(why)) => return give_up(links, &asked, &why).await,
         Err(failure) => Err(failure),
@@ -64,7 +79,9 @@ async fn fetch(links: &Links, event: &Event) -> Result<(), EventFailure> {
     if let Err(failure) = &result {
         let now = links.parts().clock.now();
         match failure {
-            EventFailure::Retry { reason, .. } => store.note(request.id, reason, now).await?,
+            EventFailure::Retry { reason, .. } | EventFailure::Wait { reason, .. } => {
+                store.note(request.id, reason, now).await?
+            }
             EventFailure::Reject { reason } => store.fail(request.id, reason, now).await?,
         }
     }
@@ -87,22 +104,26 @@ enum Ended {
     NotGranted(String),
 }
 
-async fn run(
-    links: &Links,
-    open: &OpenLink,
-    request: &Request,
-    priority: Priority,
-) -> Result<Ended, EventFailure> {
+/// Whom a run asks.
+struct At<'a> {
+    links: &'a Links,
+    open: &'a OpenLink,
+    app: &'a App,
+    provider: &'a dyn Provider,
+    turn: &'a Turn,
+}
+
+async fn run(at: &At<'_>, request: &Request, priority: Priority) -> Result<Ended, EventFailure> {
+    let At { links, open, app, provider, turn } = *at;
     let parts = links.parts();
-    let (app, provider) = links.app(&open.link.provider).await?;
     let run = RunId::new();
     let began = parts.clock.now();
     let mut until: Option<Instant> = None;
     let (mut next, mut sent, mut records): (Option<PageToken>, u32, u64) = (None, 0, 0);
     loop {
         let called: Result<Page, _> = links
-            .call(open, &app, provider.as_ref(), |token| {
-                let (app, provider, next) = (&app, provider.as_ref(), next.as_ref());
+            .call_in_turn(open, app, provider, turn, |token| {
+                let next = next.as_ref();
                 async move { provider.fetch(app, &token, &request.record, &request.query, next).await }
             })
             .await;

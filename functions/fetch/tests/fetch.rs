@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -29,19 +30,31 @@ const PERSON: u64 = 1000;
 const REDIRECT: &str = "http://127.0.0.1:1/oauth/callback/withings";
 const VERIFIER: &str = "a-verifier-of-forty-three-characters-at-least";
 
+mod turns;
+
 /// A bus that keeps what is published.
 #[derive(Default)]
-struct Kept(Mutex<Vec<Event>>);
+struct Kept {
+    now: Mutex<Vec<Event>>,
+    /// What is to come later, and when.
+    later: Mutex<Vec<(Event, Duration)>>,
+    cannot_wait: AtomicBool,
+}
 
 #[async_trait]
 impl Bus for Kept {
     async fn publish(&self, events: Vec<Event>) -> Result<(), BusError> {
-        self.0.lock().unwrap().extend(events);
+        self.now.lock().unwrap().extend(events);
         Ok(())
     }
 
-    async fn publish_after(&self, event: Event, _: Duration) -> Result<(), BusError> {
-        self.publish(vec![event]).await
+    async fn publish_after(&self, event: Event, delay: Duration) -> Result<(), BusError> {
+        self.later.lock().unwrap().push((event, delay));
+        Ok(())
+    }
+
+    fn can_wait(&self) -> bool {
+        !self.cannot_wait.load(Ordering::Relaxed)
     }
 
     async fn ping(&self) -> Result<(), BusError> {
@@ -110,19 +123,26 @@ impl World {
             delay: Duration::ZERO,
         };
         let Asked::Requested(id) = self.links.ask(&link, &asking).await.unwrap() else { panic!("merged") };
-        let event = self.kept.0.lock().unwrap().pop().unwrap();
+        let event = self.kept.now.lock().unwrap().pop().unwrap();
         assert_eq!(event.ty(), types::SYNC_REQUESTED);
+        (
+            self.deliver(event).await.status(),
+            self.links.parts().store.request_by_id(id).await.unwrap().unwrap(),
+        )
+    }
+
+    /// Hands an event to `fetch`.
+    async fn deliver(&self, event: Event) -> http::Response<axum::body::Body> {
         let (headers, body) = to_binary(event).unwrap();
         let mut request = Request::post("/").body(axum::body::Body::from(body)).unwrap();
         *request.headers_mut() = headers;
-        let answer = ohx_fetch::router(self.links.clone()).oneshot(request).await.unwrap();
-        (answer.status(), self.links.parts().store.request_by_id(id).await.unwrap().unwrap())
+        ohx_fetch::router(self.links.clone()).oneshot(request).await.unwrap()
     }
 
     /// The parts that were sent on, opened.
     async fn parts(&self) -> Vec<FetchedPart> {
         let open = self.links.open(self.link).await.unwrap();
-        let events = std::mem::take(&mut *self.kept.0.lock().unwrap());
+        let events = std::mem::take(&mut *self.kept.now.lock().unwrap());
         let opened = events.iter().map(|event| {
             assert_eq!(event.ty(), types::RECORDS_FETCHED);
             parse_opened(event, &sealed_data(event, &open.key).unwrap()).unwrap()
@@ -142,6 +162,7 @@ async fn connect(links: &Links, http: &reqwest::Client, withings: &str) -> LinkI
         scopes: Vec::new(),
         records: Vec::new(),
         requests_per_minute: Some(100_000),
+        notify_from: Vec::new(),
         options: BTreeMap::new(),
     };
     let secrets = [(ohx_link::secrets::CLIENT.to_owned(), "s3cr3t".into())].into();

@@ -6,27 +6,34 @@
 //! and now, and, where the provider can say what changed, for the changes since the cursor, less an overlap: that
 //! is what catches a watch that syncs days late, and a reading that was corrected.
 
+mod forecast;
 mod plan;
 mod push;
+
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
 use axum::routing::post;
 use cloudevents::AttributesReader as _;
 use futures_util::StreamExt as _;
-use ohx_domain::{LinkId, SyncReason};
+use futures_util::stream::FuturesUnordered;
+use ohx_domain::{Link, LinkState, SyncReason};
 use ohx_events::envelope::{link_of, plain_data};
-use ohx_events::plain::PushRequested;
-use ohx_events::{Event, types};
-use ohx_link::{LinkError, Links};
+use ohx_events::plain::{LinkConnected, PushRequested};
+use ohx_events::{Event, Priority, types};
+use ohx_link::{Class, LinkError, Links};
 use ohx_runtime::{CloudEvent, EventFailure, EventReply};
+use ohx_store::LinkFilter;
 
 pub use plan::{Planned, STALE, resume};
 
-/// Links planned at the same time.
-const AT_ONCE: usize = 8;
-/// Links read from the store at once: the run's memory does not grow with their number.
+/// Links read from the store, and planned, together.
 const PAGE: u32 = 500;
+/// Pages planned at the same time.
+const PAGES_AT_ONCE: usize = 4;
+/// Quotas of patients are by the hour at most: one that nobody has used for so long is full.
+const KEEP_QUOTAS: Duration = Duration::from_secs(24 * 3600);
 
 /// The function's routes: one event at `/`.
 pub fn router(links: Links) -> Router {
@@ -34,7 +41,10 @@ pub fn router(links: Links) -> Router {
 }
 
 async fn handle(State(links): State<Links>, CloudEvent(event): CloudEvent) -> EventReply {
-    let result = on_event(&links, &event).await;
+    let mut result = on_event(&links, &event).await;
+    if event.ty() == types::PUSH_REQUESTED {
+        result = links.or_later(&event, result).await;
+    }
     EventReply::of("nightly", &event, result)
 }
 
@@ -46,46 +56,56 @@ async fn on_event(links: &Links, event: &Event) -> Result<(), EventFailure> {
             Ok(())
         }
         types::LINK_CONNECTED => {
-            let planned = plan::one(links, link_of(event)?, SyncReason::Backfill).await?;
+            let connected: LinkConnected = plain_data(event)?;
+            let link = links.get(link_of(event)?).await?;
+            let reason = if connected.again { SyncReason::Reconnect } else { SyncReason::Backfill };
+            let planned = plan::page(links, std::slice::from_ref(&link), reason).await?;
             tracing::info!(?planned, link = event.subject().unwrap_or(""), "link planned");
             Ok(())
         }
         types::PUSH_REQUESTED => {
             let requested: PushRequested = plain_data(event)?;
-            Ok(push::register(links, link_of(event)?, requested.failed).await?)
+            let class = match Priority::of(event) {
+                Priority::Low => Class::Nightly,
+                Priority::Normal => Class::Reconnect,
+                Priority::High => Class::Push,
+            };
+            push::register(links, link_of(event)?, requested.failed, class).await
         }
         other => Err(EventFailure::reject(format!("nightly does not listen to {other}"))),
     }
 }
 
-/// Plans every active link. One that fails is logged and holds up no other; the database or the bus failing ends the
-/// run, to be repeated: what is asked already is not asked again.
+/// Plans every active link, page after page, some pages at once: the run's memory does not grow with the number of links. The
+/// database or the bus failing ends the run, to be repeated: what is asked already is not asked again.
 async fn all(links: &Links) -> Result<Planned, EventFailure> {
     let parts = links.parts();
-    let mut total = Planned::default();
-    let mut after: Option<LinkId> = None;
+    forecast::export(links).await?;
+    let (mut total, mut after, mut read) = (Planned::default(), None, false);
+    let mut planning = FuturesUnordered::new();
     loop {
-        let page = parts.store.active_links(after, PAGE).await?;
-        let Some(last) = page.last().copied() else {
-            break;
-        };
-        let mut planning = futures_util::stream::iter(page)
-            .map(|id| async move { (id, plan::one(links, id, SyncReason::Nightly).await) })
-            .buffer_unordered(AT_ONCE);
-        while let Some((id, result)) = planning.next().await {
-            match result {
-                Ok(planned) => total += planned,
-                Err(error @ (LinkError::Store(_) | LinkError::Bus(_))) => return Err(error.into()),
-                Err(error) => {
-                    total.failed += 1;
-                    tracing::warn!(link = %id, error = %error, "link not planned");
-                }
+        while !read && planning.len() < PAGES_AT_ONCE {
+            let filter =
+                LinkFilter { state: Some(LinkState::Active), after, limit: PAGE, ..LinkFilter::default() };
+            let page = parts.store.links(&filter).await?;
+            after = page.last().map(|link| link.id);
+            match after {
+                Some(_) => planning.push(planned(links.clone(), page)),
+                None => read = true,
             }
         }
-        after = Some(last);
+        match planning.next().await {
+            Some(planned) => total += planned?,
+            None => break,
+        }
     }
-    let kept = parts.clock.now() - plan::KEEP_FINISHED;
-    let pruned = parts.store.prune(kept).await?;
-    tracing::debug!(pruned, "finished requests removed");
+    let now = parts.clock.now();
+    let pruned = parts.store.prune(now - plan::KEEP_FINISHED).await?;
+    let buckets = parts.store.prune_quotas(now - KEEP_QUOTAS).await?;
+    tracing::debug!(pruned, buckets, "finished requests and idle quotas removed");
     Ok(total)
+}
+
+async fn planned(links: Links, page: Vec<Link>) -> Result<Planned, LinkError> {
+    plan::page(&links, &page, SyncReason::Nightly).await
 }

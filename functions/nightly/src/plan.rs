@@ -1,22 +1,34 @@
-//! What one link lacks.
+//! What a page of links lacks.
+//!
+//! Everything that is known of a page is read in two questions, and everything that is asked is written in one statement and
+//! published together: a link costs microseconds, and no way to the database of its own.
 
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
-use ohx_domain::{Interval, Intervals, Link, LinkId, LinkState, Query, Request, SyncId, SyncReason};
-use ohx_events::Priority;
-use ohx_link::{Asked, Asking, LinkError, Links, OpenLink};
-use ohx_providers::RecordSpec;
+use ohx_domain::{
+    Instant, Interval, Intervals, Link, LinkId, LinkState, ProviderName, Query, Record, Request, RequestId,
+    SyncId, SyncReason,
+};
+use ohx_events::{Event, Priority};
+use ohx_link::{LinkError, Links};
+use ohx_providers::{App, Provider, RecordSpec};
 use ohx_runtime::metrics::PLANNED;
-use ohx_store::OpenRequests;
+use ohx_store::{Coverage, NewRequest, OpenRequests};
 
 use crate::push;
 
-/// A request that has not moved for so long was lost on the way: longer than any retry takes.
+/// A request that has not moved for so long was lost on the way: longer than any retry takes, and any wait for a quota.
 pub const STALE: Duration = Duration::from_secs(3600);
 /// How long finished requests are kept for those who ask what happened.
 pub(crate) const KEEP_FINISHED: Duration = Duration::from_secs(30 * 24 * 3600);
 /// How far the provider's clock may be behind ours: the first cursor is set that much before the consent.
 const SKEW: Duration = Duration::from_secs(600);
+/// Events published at once.
+const TOGETHER: usize = 500;
+/// How often links are looked at again that somebody else planned at the same moment.
+const AGAIN: usize = 3;
 
 /// How many requests were made.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -43,144 +55,207 @@ impl std::ops::AddAssign for Planned {
     }
 }
 
-/// Plans one link.
-pub(crate) async fn one(links: &Links, id: LinkId, reason: SyncReason) -> Result<Planned, LinkError> {
-    let open = links.open(id).await?;
-    let mut planned = Planned { links: 1, ..Planned::default() };
-    if open.link.state != LinkState::Active {
-        return Ok(planned);
-    }
-    let (app, provider) = links.app(&open.link.provider).await?;
-    let unfinished = open_requests(links, id).await?;
-    if ohx_providers::kind(&app.config.kind).is_some_and(|kind| !kind.consent) {
-        // Its readings are brought: there is nobody to ask. An import that was cut off ends when `fetch` sees its row.
-        for request in unfinished.iter().filter(|r| is_stale(links, r)) {
-            repeat(links, &open.link, request, &mut planned).await?;
+type Asked = (App, Arc<dyn Provider>);
+
+/// Plans links: a page of them, in the order of their ids. One whose app is not configured is logged and holds up no other.
+pub(crate) async fn page(links: &Links, page: &[Link], reason: SyncReason) -> Result<Planned, LinkError> {
+    let (mut total, mut contested) = once(links, page, reason).await?;
+    for _ in 0..AGAIN {
+        if contested.is_empty() {
+            break;
         }
-        return Ok(planned);
+        let rest: Vec<Link> = page.iter().filter(|link| contested.contains(&link.id)).cloned().collect();
+        let (planned, still) = once(links, &rest, reason).await?;
+        total += planned;
+        contested = still;
     }
-    let records = provider.records(&app.config, &open.link.scopes);
-    let sync = SyncId::new();
-    for spec in &records {
-        let mine: Vec<_> = unfinished.iter().filter(|r| r.record == spec.record).collect();
-        record(links, &open, spec, &mine, sync, reason, &mut planned).await?;
+    if !contested.is_empty() {
+        tracing::warn!(links = contested.len(), "somebody else keeps planning these links: left to them");
+    }
+    Ok(total)
+}
+
+/// Plans links once. Gives those that somebody else planned meanwhile: nothing was asked for them.
+async fn once(
+    links: &Links,
+    page: &[Link],
+    reason: SyncReason,
+) -> Result<(Planned, BTreeSet<LinkId>), LinkError> {
+    let (Some(first), Some(last)) = (page.first(), page.last()) else { return Ok(Default::default()) };
+    let (store, now) = (&links.parts().store, links.parts().clock.now());
+    // In this order: what completes in between is then in the coverage.
+    let open = store.open_requests_between(first.id, last.id).await?;
+    let known: BTreeSet<RequestId> = open.iter().map(|request| request.id).collect();
+    let mut open = by_link(open, |request| request.link);
+    let mut covered = by_link(store.coverage_between(first.id, last.id).await?, |(link, ..)| *link);
+
+    let mut apps = HashMap::new();
+    let mut plan = Plan { now, reason, new: Vec::new(), cursors: Vec::new(), planned: Planned::default() };
+    let mut repeated = Vec::new();
+    for link in page.iter().filter(|link| link.state == LinkState::Active) {
+        let unfinished = open.remove(&link.id).unwrap_or_default();
+        let covered = covered.remove(&link.id).unwrap_or_default();
+        let Some((app, provider)) = app(links, &mut apps, link).await? else {
+            plan.planned.failed += 1;
+            continue;
+        };
+        plan.planned.links += 1;
+        for request in unfinished.iter().filter(|request| request.updated_at <= now - STALE) {
+            repeated.push(links.sync_event(link, request, "nightly")?);
+        }
+        // Where readings are brought there is nobody to ask. An import that was cut off ends when `fetch` sees its row.
+        if ohx_providers::kind(&app.config.kind).is_none_or(|kind| kind.consent) {
+            let sync = SyncId::new();
+            for spec in provider.records(&app.config, &link.scopes) {
+                let known = covered.iter().find(|(_, record, _)| *record == spec.record);
+                let known = known.map(|(.., coverage)| coverage);
+                let mine = unfinished.iter().filter(|request| request.record == spec.record);
+                plan.record(link, &spec, known, mine, sync);
+            }
+        }
+    }
+    let Plan { new, cursors, mut planned, .. } = plan;
+    store.init_cursors(&cursors).await?;
+    let contested = store.plan(&new, &known, now).await?;
+    planned.unfinished = repeated.len() as u64;
+    let mut events = repeated;
+    let by_id: HashMap<LinkId, &Link> = page.iter().map(|link| (link.id, link)).collect();
+    for new in new.into_iter().filter(|new| !contested.contains(&new.link)) {
+        let Some(link) = by_id.get(&new.link) else { continue };
+        match new.query {
+            Query::Window(_) => planned.holes += 1,
+            Query::Since { .. } => planned.changes += 1,
+        }
+        events.push(links.sync_event(link, &new.into_request(now), "nightly")?);
+    }
+    planned.links -= contested.len() as u64;
+    let counts = [("hole", planned.holes), ("changes", planned.changes), ("unfinished", planned.unfinished)];
+    for (kind, count) in counts {
+        PLANNED.with_label_values(&[kind]).inc_by(count);
     }
     // After the asking: readings come first.
-    if push::is_due(&open.link, links.parts().clock.now()) {
-        let priority = if reason == SyncReason::Nightly { Priority::Low } else { Priority::High };
-        let event = push::event(links, &open.link, 0, priority)?;
-        links.parts().bus.publish(vec![event]).await?;
+    for link in page.iter().filter(|link| link.state == LinkState::Active && !contested.contains(&link.id)) {
+        let asks = apps
+            .get(&link.provider)
+            .and_then(Option::as_ref)
+            .is_some_and(|(app, _)| ohx_providers::kind(&app.config.kind).is_none_or(|kind| kind.consent));
+        if asks && push::is_due(link, now) {
+            let priority = if reason == SyncReason::Nightly { Priority::Low } else { Priority::High };
+            events.push(push::event(links, link, 0, priority)?);
+        }
     }
-    Ok(planned)
+    publish(links, events).await?;
+    Ok((planned, contested))
 }
 
-/// Whether a request has not moved for so long that its event must be lost.
-fn is_stale(links: &Links, request: &Request) -> bool {
-    request.updated_at <= links.parts().clock.now() - STALE
+async fn publish(links: &Links, events: Vec<Event>) -> Result<(), LinkError> {
+    let mut events = events.into_iter().peekable();
+    while events.peek().is_some() {
+        links.parts().bus.publish(events.by_ref().take(TOGETHER).collect()).await?;
+    }
+    Ok(())
 }
 
-/// Publishes the event of a request once more.
-async fn repeat(
+fn by_link<T>(all: Vec<T>, link: impl Fn(&T) -> LinkId) -> HashMap<LinkId, Vec<T>> {
+    let mut by_link = HashMap::<_, Vec<T>>::new();
+    for one in all {
+        by_link.entry(link(&one)).or_default().push(one);
+    }
+    by_link
+}
+
+/// The app of a link, looked up once for a page. `None` where it cannot be used.
+async fn app<'a>(
     links: &Links,
+    apps: &'a mut HashMap<ProviderName, Option<Asked>>,
     link: &Link,
-    request: &Request,
-    planned: &mut Planned,
-) -> Result<(), LinkError> {
-    links.announce(link, request, "nightly", Duration::ZERO).await?;
-    PLANNED.with_label_values(&["unfinished"]).inc();
-    planned.unfinished += 1;
-    Ok(())
-}
-
-async fn open_requests(links: &Links, link: LinkId) -> Result<Vec<Request>, LinkError> {
-    let mut all = Vec::new();
-    loop {
-        let after = all.last().map(|r: &Request| r.id);
-        let filter = OpenRequests { link: Some(link), idle_since: None, after, limit: 500 };
-        let page = links.parts().store.open_requests(&filter).await?;
-        let done = page.len() < 500;
-        all.extend(page);
-        if done {
-            return Ok(all);
-        }
-    }
-}
-
-async fn record(
-    links: &Links,
-    open: &OpenLink,
-    spec: &RecordSpec,
-    unfinished: &[&Request],
-    sync: SyncId,
-    reason: SyncReason,
-    planned: &mut Planned,
-) -> Result<(), LinkError> {
-    let parts = links.parts();
-    let now = parts.clock.now();
-    let link = &open.link;
-    let Some(start) = link.history_start else {
-        return Ok(());
-    };
-    if spec.changes
-        && let Some(connected) = link.connected_at
-    {
-        parts.store.init_cursor(link.id, &spec.record, connected - SKEW).await?;
-    }
-    let coverage = parts.store.coverage(link.id, &spec.record).await?;
-    let mut covered = coverage.published.clone();
-    let mut asks_for_changes = false;
-    for request in unfinished {
-        if is_stale(links, request) {
-            repeat(links, link, request, planned).await?;
-        }
-        match request.query {
-            Query::Window(window) => covered.insert(window),
-            Query::Since { since } => {
-                asks_for_changes = true;
-                insert_until_now(&mut covered, since, now);
+) -> Result<Option<&'a Asked>, LinkError> {
+    if !apps.contains_key(&link.provider) {
+        let app = match links.app(&link.provider).await {
+            Ok(app) => Some(app),
+            Err(error @ (LinkError::Store(_) | LinkError::Bus(_))) => return Err(error),
+            Err(error) => {
+                tracing::warn!(provider = %link.provider, error = %error, "links of this app are not planned");
+                None
             }
-        }
-    }
-    let asking = |query| Asking {
-        record: spec.record.clone(),
-        query,
-        reason,
-        sync,
-        source: "nightly",
-        delay: Duration::ZERO,
-    };
-    let backfill = reason == SyncReason::Backfill;
-    if !backfill && !asks_for_changes {
-        let since = match coverage.cursor {
-            Some(cursor) if spec.changes => Some(cursor - spec.overlap),
-            _ => None,
         };
-        match since {
-            Some(since) => {
-                links.ask(link, &asking(Query::Since { since })).await?;
-                PLANNED.with_label_values(&["changes"]).inc();
-                planned.changes += 1;
-                insert_until_now(&mut covered, since, now);
-            }
-            // The provider cannot say what changed: read the last days again.
-            None => covered.remove(Interval { start: now - spec.overlap, end: now + Duration::from_secs(1) }),
-        }
+        apps.insert(link.provider.clone(), app);
     }
-    let Some(wanted) = Interval::new(start, now) else {
-        return Ok(());
-    };
-    for hole in covered.gaps(wanted).iter() {
-        for window in spec.windows(*hole) {
-            if let Asked::Requested(_) = links.ask(link, &asking(Query::Window(window))).await? {
-                PLANNED.with_label_values(&["hole"]).inc();
-                planned.holes += 1;
-            }
-        }
-    }
-    Ok(())
+    Ok(apps.get(&link.provider).and_then(Option::as_ref))
 }
 
-fn insert_until_now(covered: &mut Intervals, since: ohx_domain::Instant, now: ohx_domain::Instant) {
+/// What is to be asked.
+struct Plan {
+    now: Instant,
+    reason: SyncReason,
+    new: Vec<NewRequest>,
+    cursors: Vec<(LinkId, Record, Instant)>,
+    planned: Planned,
+}
+
+impl Plan {
+    /// What one record of a link lacks.
+    fn record<'r>(
+        &mut self,
+        link: &Link,
+        spec: &RecordSpec,
+        known: Option<&Coverage>,
+        unfinished: impl Iterator<Item = &'r Request>,
+        sync: SyncId,
+    ) {
+        let now = self.now;
+        let Some(start) = link.history_start else { return };
+        let mut cursor = known.and_then(|known| known.cursor);
+        if let (true, None, Some(connected)) = (spec.changes, cursor, link.connected_at) {
+            cursor = Some(connected - SKEW);
+            self.cursors.push((link.id, spec.record.clone(), connected - SKEW));
+        }
+        let mut covered = known.map(|known| known.published.clone()).unwrap_or_default();
+        let mut asks_for_changes = false;
+        for request in unfinished {
+            match request.query {
+                Query::Window(window) => covered.insert(window),
+                Query::Since { since } => {
+                    asks_for_changes = true;
+                    insert_until_now(&mut covered, since, now);
+                }
+            }
+        }
+        let reason = self.reason;
+        let new = |query| NewRequest {
+            id: RequestId::new(),
+            sync,
+            link: link.id,
+            record: spec.record.clone(),
+            query,
+            reason,
+        };
+        // A link that was connected, or connected again, lacks a stretch of time; what changed before is for the night.
+        if reason == SyncReason::Nightly && !asks_for_changes {
+            match cursor.filter(|_| spec.changes) {
+                Some(cursor) => {
+                    let since = cursor - spec.overlap;
+                    self.new.push(new(Query::Since { since }));
+                    insert_until_now(&mut covered, since, now);
+                }
+                // The provider cannot say what changed: what may have come late is read again, counted from the last night
+                // that did so, because nights may have been missed.
+                None => {
+                    let connected = link.connected_at.map(|connected| connected - SKEW);
+                    let last = known.and_then(|known| known.reread).or(connected).unwrap_or(now).min(now);
+                    covered
+                        .remove(Interval { start: last - spec.overlap, end: now + Duration::from_secs(1) });
+                }
+            }
+        }
+        let Some(wanted) = Interval::new(start, now) else { return };
+        for hole in covered.gaps(wanted).iter() {
+            self.new.extend(spec.windows(*hole).map(|window| new(Query::Window(window))));
+        }
+    }
+}
+
+fn insert_until_now(covered: &mut Intervals, since: Instant, now: Instant) {
     if let Some(interval) = Interval::new(since, now) {
         covered.insert(interval);
     }

@@ -9,8 +9,9 @@ use std::time::Duration;
 use ohx_domain::{Instant, Link, LinkId, LinkState, PushState};
 use ohx_events::plain::PushRequested;
 use ohx_events::{Envelope, Event, Priority, types};
-use ohx_link::{LinkError, Links};
+use ohx_link::{Class, LinkError, Links, Turn};
 use ohx_providers::{Subscriber, Subscriptions};
+use ohx_runtime::EventFailure;
 use ohx_runtime::trace::traceparent;
 
 /// What was looked at within this time is not looked at again: two runs of one night do the work of one.
@@ -52,7 +53,12 @@ pub(crate) fn event(links: &Links, link: &Link, failed: u32, priority: Priority)
 ///
 /// # Errors
 /// The store's and the bus's. What the provider says against it is no error: the link is polled.
-pub(crate) async fn register(links: &Links, id: LinkId, failed: u32) -> Result<(), LinkError> {
+pub(crate) async fn register(
+    links: &Links,
+    id: LinkId,
+    failed: u32,
+    class: Class,
+) -> Result<(), EventFailure> {
     let open = links.open(id).await?;
     if open.link.state != LinkState::Active {
         return Ok(());
@@ -60,8 +66,9 @@ pub(crate) async fn register(links: &Links, id: LinkId, failed: u32) -> Result<(
     let (app, provider) = links.app(&open.link.provider).await?;
     let (address, app_address) = (links.callback(&open), links.app_callback(&open.link.provider));
     let now = links.parts().clock.now();
+    let turn = Turn::new(class);
     let pushed = links
-        .call(&open, &app, provider.as_ref(), |token| {
+        .call_in_turn(&open, &app, provider.as_ref(), &turn, |token| {
             let (app, provider) = (&app, provider.as_ref());
             let subscriber = Subscriber { link: id, address: &address, app_address: &app_address, now };
             let scopes = open.link.scopes.as_slice();
@@ -78,17 +85,28 @@ pub(crate) async fn register(links: &Links, id: LinkId, failed: u32) -> Result<(
             links.parts().store.set_push_state(id, &PushState::Subscribed { checked: now }).await?;
             return Ok(());
         }
-        Err(error @ (LinkError::Store(_) | LinkError::Bus(_))) => return Err(error),
+        // Not its turn yet: that says nothing about push.
+        Err(
+            error @ (LinkError::Store(_)
+            | LinkError::Bus(_)
+            | LinkError::Quota { .. }
+            | LinkError::Doubted { .. }
+            | LinkError::Outage { .. }),
+        ) => return Err(error.into()),
         Err(LinkError::Provider { source, .. }) => source.to_string(),
         Err(error) => error.to_string(),
     };
     let again = usize::try_from(failed).ok().and_then(|failed| AGAIN.get(failed)).copied();
     let next_in = again.map_or_else(|| "next night".to_owned(), |wait| format!("in {} s", wait.as_secs()));
     tracing::warn!(link = %id, reason, next_try = next_in, "push is not registered; polling");
-    links.parts().store.set_push_state(id, &PushState::Polling { reason }).await?;
-    if let Some(wait) = again {
+    let polling = PushState::Polling { reason: reason.clone() };
+    links.parts().store.set_push_state(id, &polling).await?;
+    let Some(wait) = again else { return Ok(()) };
+    if links.parts().bus.can_wait() {
         let event = event(links, &open.link, failed + 1, Priority::Normal)?;
         links.parts().bus.publish_after(event, wait).await?;
+        return Ok(());
     }
-    Ok(())
+    // The broker's own retries are what waits.
+    Err(EventFailure::Retry { reason: format!("push is not registered: {reason}"), after: Some(wait) })
 }

@@ -52,6 +52,12 @@ impl Doctor {
             let answer = links.parts().bus.ping().await;
             add("broker", answer.map(|()| "answers".to_owned()).map_err(|e| e.to_string()));
         }
+        if settings.text("OHX_BUS") == Some("sqs") {
+            let missing = parts::sqs(&settings)?.missing().await;
+            let told =
+                if missing.is_empty() { Ok("are all there".to_owned()) } else { Err(missing.join("; ")) };
+            add("queues", told);
+        }
         let apps = store.providers().await?;
         if apps.is_empty() {
             add("provider apps", Err("none is configured: add one with ohx apply".to_owned()));

@@ -9,6 +9,7 @@ use ohx_bus::deliver::RouterDeliver;
 use ohx_bus::memory::{MemoryBus, MemoryConfig};
 use ohx_bus::retry::RetryPolicy;
 use ohx_bus_redis::{RedisRelay, RelayConfig};
+use ohx_console::Console;
 use ohx_events::Function;
 use ohx_link::Links;
 use ohx_relay::StoreBury;
@@ -33,7 +34,8 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    /// From settings: SQLite and the in-process bus unless they say otherwise. Brings the schema up to date.
+    /// From settings: SQLite and the in-process bus unless they say otherwise; `OHX_API_URL` is this process's own address.
+    /// Brings the schema up to date.
     pub(crate) async fn build(settings: &Settings) -> anyhow::Result<Self> {
         let (bus, engine): (SharedBus, Engine) = match settings.text("OHX_BUS").unwrap_or("memory") {
             "memory" => {
@@ -57,13 +59,16 @@ impl Host {
         };
         let api_key = ohx_api::api_key(settings)?;
         let refresh = ohx_transform::refresh(settings)?;
+        let console = Console::from_settings(settings)?;
         let parts = Parts::with_bus(settings, bus).await?;
         parts.store.migrate().await?;
         let links = Links::new(parts);
         let ready = links.parts().ready();
         let public = ohx_oauth::router(links.clone())
-            .merge(ohx_webhook::router(links.clone()))
-            .merge(ohx_api::router(links.clone(), &api_key));
+            .merge(ohx_webhook::router(links.clone(), ohx_webhook::forwarded_hops(settings)?))
+            .merge(ohx_api::router(links.clone(), &api_key))
+            // It asks the API over HTTP, as it does where it is deployed on its own.
+            .merge(ohx_console::router(console));
         let inner = [
             (Function::Nightly, ohx_nightly::router(links.clone())),
             (Function::Fetch, ohx_fetch::router(links.clone())),

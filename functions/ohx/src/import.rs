@@ -8,10 +8,11 @@ use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 use indicatif::ProgressBar;
 use ohx_domain::LinkId;
-use ohx_runtime::{Settings, outbound};
-use secrecy::{ExposeSecret as _, SecretString};
+use ohx_runtime::Settings;
+use reqwest::Method;
 use serde::Deserialize;
-use url::Url;
+
+use crate::client::{self, Api, Exchange};
 
 /// How long the readings may take to the EHR before this command no longer waits.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -44,9 +45,8 @@ pub(crate) struct Import {
     /// Does not wait until the readings are at the EHR
     #[arg(long)]
     no_wait: bool,
-    /// The exchange's address [default: OHX_PUBLIC_URL, else http://127.0.0.1:8080]
-    #[arg(long, value_name = "URL")]
-    api: Option<Url>,
+    #[command(flatten)]
+    exchange: Exchange,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -108,11 +108,6 @@ struct Warning {
 }
 
 #[derive(Deserialize)]
-struct Problem {
-    detail: Option<String>,
-}
-
-#[derive(Deserialize)]
 struct Sync {
     completed: bool,
     counts: ohx_domain::Counts,
@@ -125,23 +120,12 @@ struct Request {
     note: Option<String>,
 }
 
-struct Api {
-    http: reqwest::Client,
-    base: Url,
-    key: SecretString,
-}
-
 impl Import {
     pub(crate) async fn run(&self, settings: &Settings) -> anyhow::Result<ExitCode> {
         let shown = self.file.display();
         let file = std::fs::read(&self.file).with_context(|| format!("{shown} cannot be read"))?;
-        let base = match (&self.api, settings.text("OHX_PUBLIC_URL")) {
-            (Some(url), _) => url.clone(),
-            (None, text) => text.unwrap_or("http://127.0.0.1:8080").parse().context("OHX_PUBLIC_URL")?,
-        };
-        let key = settings.secret("OHX_API_KEY", "the key of the API, as the exchange has it")?;
-        let api = Api { http: outbound::client(Duration::from_secs(60))?, base, key };
-        let imported = match api.import(self, file).await? {
+        let api = self.exchange.api(settings)?;
+        let imported = match self.send(&api, file).await? {
             Ok(imported) => imported,
             Err(problem) => {
                 eprintln!("{shown}: {problem}");
@@ -150,7 +134,7 @@ impl Import {
         };
         tell(&imported, self.dry_run);
         match imported.sync {
-            Some(sync) if !self.no_wait => api.wait(&sync).await,
+            Some(sync) if !self.no_wait => wait(&api, &sync).await,
             _ => Ok(ExitCode::SUCCESS),
         }
     }
@@ -187,13 +171,13 @@ fn tell(imported: &Imported, dry_run: bool) {
     }
 }
 
-impl Api {
-    async fn import(&self, import: &Import, file: Vec<u8>) -> anyhow::Result<Result<Imported, String>> {
-        let mut url = self.at("api/ingestors/imports/")?;
+impl Import {
+    async fn send(&self, api: &Api, file: Vec<u8>) -> anyhow::Result<Result<Imported, String>> {
+        let mut url = api.at("api/ingestors/imports/")?;
         {
             let mut query = url.query_pairs_mut();
-            query.append_pair("link", &import.link.to_string()).append_pair("zone", &import.zone);
-            if let Some(order) = import.date_order {
+            query.append_pair("link", &self.link.to_string()).append_pair("zone", &self.zone);
+            if let Some(order) = self.date_order {
                 query.append_pair(
                     "date_order",
                     match order {
@@ -202,65 +186,46 @@ impl Api {
                     },
                 );
             }
-            for (name, flag) in [("dry_run", import.dry_run), ("accept_counts", import.accept_counts)] {
+            for (name, flag) in [("dry_run", self.dry_run), ("accept_counts", self.accept_counts)] {
                 if flag {
                     query.append_pair(name, "true");
                 }
             }
         }
-        let request = self.http.post(url).bearer_auth(self.key.expose_secret()).body(file);
-        let answer = request.send().await.map_err(|e| self.out_of_reach(&e))?;
-        let status = answer.status();
-        if status.is_success() {
-            return Ok(Ok(answer.json().await.context("the exchange's answer cannot be read")?));
-        }
-        let problem: Option<Problem> = answer.json().await.ok();
-        let detail = problem.and_then(|p| p.detail).unwrap_or_else(|| format!("HTTP {status}"));
-        if status.is_client_error() && status.as_u16() != 401 {
-            return Ok(Err(detail));
-        }
-        bail!("the exchange at {}: {detail}", self.base)
-    }
-
-    /// Waits until a sync has ended, and says how.
-    async fn wait(&self, sync: &str) -> anyhow::Result<ExitCode> {
-        let bar = ProgressBar::new_spinner().with_message("on the way to the EHR");
-        bar.enable_steady_tick(LOOK);
-        let give_up = tokio::time::Instant::now() + PATIENCE;
-        loop {
-            let url = self.at(&format!("api/ingestors/syncs/{sync}/"))?;
-            let request = self.http.get(url.clone()).bearer_auth(self.key.expose_secret());
-            let answer = request.send().await.map_err(|e| self.out_of_reach(&e))?;
-            let sync: Sync = answer.json().await.context("the exchange's answer cannot be read")?;
-            if sync.completed {
-                bar.finish_and_clear();
-                let c = sync.counts;
-                println!(
-                    "At the EHR: {} new, {} changed, {} there already; {} refused by it, {} left out by the mapping",
-                    c.created, c.updated, c.unchanged, c.rejected, c.skipped
-                );
-                return Ok(if c.rejected == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE });
-            }
-            if let Some(failed) = sync.requests.iter().find(|r| r.state == "failed") {
-                bar.finish_and_clear();
-                bail!("not imported: {}", failed.note.as_deref().unwrap_or("see the exchange's log"));
-            }
-            if tokio::time::Instant::now() >= give_up {
-                bar.finish_and_clear();
-                println!("Still on the way after {} s: see {url}", PATIENCE.as_secs());
-                return Ok(ExitCode::FAILURE);
-            }
-            tokio::time::sleep(LOOK).await;
+        match api.send(api.call(Method::POST, url).body(file)).await? {
+            Ok(answer) => Ok(Ok(client::read(answer).await?)),
+            Err(problem) => Ok(Err(problem)),
         }
     }
+}
 
-    fn at(&self, path: &str) -> anyhow::Result<Url> {
-        let base = self.base.as_str().trim_end_matches('/');
-        Ok(Url::parse(&format!("{base}/{path}"))?)
-    }
-
-    fn out_of_reach(&self, error: &reqwest::Error) -> anyhow::Error {
-        let kind = if error.is_connect() { "nothing answers there" } else { "it did not answer in time" };
-        anyhow::anyhow!("the exchange at {}: {kind}; is it running? (--api, OHX_PUBLIC_URL)", self.base)
+/// Waits until a sync has ended, and says how.
+async fn wait(api: &Api, sync: &str) -> anyhow::Result<ExitCode> {
+    let bar = ProgressBar::new_spinner().with_message("on the way to the EHR");
+    bar.enable_steady_tick(LOOK);
+    let give_up = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        let url = api.at(&format!("api/ingestors/syncs/{sync}/"))?;
+        let answer = api.send(api.call(Method::GET, url.clone())).await?.map_err(anyhow::Error::msg)?;
+        let sync: Sync = client::read(answer).await?;
+        if sync.completed {
+            bar.finish_and_clear();
+            let c = sync.counts;
+            println!(
+                "At the EHR: {} new, {} changed, {} there already; {} refused by it, {} left out by the mapping",
+                c.created, c.updated, c.unchanged, c.rejected, c.skipped
+            );
+            return Ok(if c.rejected == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
+        if let Some(failed) = sync.requests.iter().find(|r| r.state == "failed") {
+            bar.finish_and_clear();
+            bail!("not imported: {}", failed.note.as_deref().unwrap_or("see the exchange's log"));
+        }
+        if tokio::time::Instant::now() >= give_up {
+            bar.finish_and_clear();
+            println!("Still on the way after {} s: see {url}", PATIENCE.as_secs());
+            return Ok(ExitCode::FAILURE);
+        }
+        tokio::time::sleep(LOOK).await;
     }
 }

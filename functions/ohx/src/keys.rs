@@ -14,7 +14,7 @@ use crate::apply::jwks_address;
 /// Makes keys.
 #[derive(Subcommand)]
 pub(crate) enum Keys {
-    /// Prints fresh values for OHX_KEYS (the keyring) and OHX_API_KEY
+    /// Prints fresh values for OHX_KEYS (the keyring), OHX_API_KEY and OHX_CONSOLE_SECRET
     New {
         /// The new key's id in the keyring; each key of a keyring has its own
         #[arg(long, default_value = "k1")]
@@ -71,6 +71,7 @@ impl Keys {
             Self::New { id } => {
                 println!("OHX_KEYS={id}:{}", ohx_seal::generate_key().expose_secret());
                 println!("OHX_API_KEY={}", ohx_seal::generate_key().expose_secret());
+                println!("OHX_CONSOLE_SECRET={id}:{}", ohx_seal::generate_key().expose_secret());
                 Ok(())
             }
             Self::Signing(signing) => signing.run(settings).await,

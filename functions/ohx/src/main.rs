@@ -2,6 +2,9 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line talks to a person")]
 
 mod apply;
+mod client;
+mod coverage;
+mod dead_letters;
 mod demo;
 mod doctor;
 mod host;
@@ -43,6 +46,11 @@ enum Command {
     /// Checks, compares and prints mapping documents
     #[command(subcommand)]
     Mapping(mapping::Mapping),
+    /// Says what of a link's time is at the EHR, what is missing, and why
+    Coverage(coverage::Coverage),
+    /// Lists, replays and discards what could not be done
+    #[command(subcommand)]
+    DeadLetters(dead_letters::DeadLetters),
     /// Lists the types of provider: their records, capabilities and limits
     Providers(providers::Providers),
     /// Says whether everything is reachable and configured
@@ -50,7 +58,11 @@ enum Command {
     /// Puts provider apps, EHR endpoints and mappings from a YAML file into the database
     Apply(apply::Apply),
     /// Brings the database's schema up to date
-    Migrate,
+    Migrate {
+        /// Also makes the queues of SQS that are not there; in production, templates make them
+        #[arg(long)]
+        queues: bool,
+    },
     /// Makes keys
     #[command(subcommand)]
     Keys(keys::Keys),
@@ -84,12 +96,18 @@ async fn run(command: Command, settings: Settings) -> anyhow::Result<ExitCode> {
         Command::Import(import) => return import.run(&settings).await,
         Command::Map(map) => return Ok(map.run()),
         Command::Mapping(mapping) => return mapping.run(),
+        Command::Coverage(coverage) => return coverage.run(&settings).await,
+        Command::DeadLetters(letters) => return letters.run(&settings).await,
         Command::Providers(providers) => providers.run()?,
         Command::Doctor(doctor) => return doctor.run(settings).await,
         Command::Apply(apply) => apply.run(&settings).await?,
-        Command::Migrate => {
+        Command::Migrate { queues } => {
             parts::store(&settings).await?.migrate().await?;
             println!("The database is up to date.");
+            if queues {
+                parts::sqs(&settings)?.create().await?;
+                println!("The queues are there.");
+            }
         }
         Command::Keys(keys) => keys.run(&settings).await?,
     }

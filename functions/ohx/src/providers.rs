@@ -1,8 +1,10 @@
 //! `ohx providers`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use ohx_domain::{Clock, SystemClock};
 use ohx_providers::catalogue::{self, Listed};
 use ohx_runtime::outbound;
 
@@ -17,9 +19,14 @@ pub(crate) struct Providers {
     json: bool,
 }
 
+/// The clock of adapters that are only asked what they can do.
+pub(crate) fn clock() -> Arc<dyn Clock> {
+    Arc::new(SystemClock)
+}
+
 impl Providers {
     pub(crate) fn run(&self) -> anyhow::Result<()> {
-        let adapters = ohx_providers::by_kind(&outbound::client(Duration::from_secs(10))?);
+        let adapters = ohx_providers::by_kind(&outbound::client(Duration::from_secs(10))?, &clock());
         let listed: Vec<Listed> = ohx_providers::KINDS
             .iter()
             .filter(|kind| self.kind.as_deref().is_none_or(|wanted| wanted == kind.name))

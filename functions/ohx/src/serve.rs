@@ -27,6 +27,7 @@ impl Serve {
         let settings = settings.or("DATABASE_URL", "sqlite://ohx.db?mode=rwc");
         let port = settings.parsed::<u16>("PORT", "a port number, such as 8080")?.unwrap_or(8080);
         let nightly_at = nightly_at(&settings)?;
+        let settings = settings.or("OHX_API_URL", format!("http://127.0.0.1:{port}"));
         let host = Host::build(&settings).await?;
         let address = if self.public { "0.0.0.0" } else { "127.0.0.1" };
         let listener = TcpListener::bind((address, port))

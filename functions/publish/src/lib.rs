@@ -30,7 +30,12 @@ pub fn router(links: Links) -> Router {
 }
 
 async fn handle(State(state): State<Publish>, CloudEvent(event): CloudEvent) -> EventReply {
-    let result = state.publish(&event).await;
+    let mut result = state.publish(&event).await;
+    if let Err(EventFailure::Wait { after, .. }) = &mut result {
+        // All that waits for an endpoint hears the same time: it must not all come at once.
+        *after = ohx_link::apart(*after);
+    }
+    let result = state.links.or_later(&event, result).await;
     EventReply::of("publish", &event, result)
 }
 

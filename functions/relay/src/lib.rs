@@ -1,4 +1,4 @@
-//! `relay`: delivers events from the queues of Redis to the functions' addresses.
+//! `relay`: delivers events from the queues of Redis or SQS to the functions' addresses, or to a Knative broker.
 //!
 //! It exists because scale-to-zero functions are pushed to, and because a queue's own connectors lose events. Several
 //! relays share the load; what one leaves behind when it dies, another takes up.
@@ -9,9 +9,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use ohx_bus::{Bury, BusError};
 use ohx_domain::Clock;
-use ohx_events::envelope::{link_of, plain_data};
-use ohx_events::plain::SyncRequested;
-use ohx_events::{Event, Function, types};
+use ohx_events::envelope::{link_of, request_of};
+use ohx_events::{Event, Function};
 use ohx_runtime::settings::{SettingError, Settings};
 use ohx_store::{DeadLetter, SharedStore};
 use url::Url;
@@ -33,14 +32,12 @@ impl StoreBury {
 impl Bury for StoreBury {
     async fn bury(&self, to: Function, event: &Event, reason: &str, attempts: u32) -> Result<(), BusError> {
         use cloudevents::AttributesReader as _;
-        let request =
-            (event.ty() == types::SYNC_REQUESTED).then(|| plain_data::<SyncRequested>(event).ok()).flatten();
         let letter = DeadLetter {
             key: event.id().to_owned(),
             event_type: event.ty().to_owned(),
             function: to.as_str().to_owned(),
             link: link_of(event).ok(),
-            request: request.map(|r| r.request),
+            request: request_of(event),
             reason: reason.to_owned(),
             attempts,
             at: self.clock.now(),

@@ -5,37 +5,79 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use ohx_bus::deliver::HttpDeliver;
+use ohx_bus::deliver::{HttpDeliver, SinkDeliver};
 use ohx_bus::retry::RetryPolicy;
-use ohx_bus_redis::{RedisRelay, RelayConfig};
-use ohx_domain::SystemClock;
+use ohx_bus::{Deliver, SharedBus};
+use ohx_bus_redis::RedisRelay;
+use ohx_bus_sqs::SqsRelay;
+use ohx_domain::{Clock, SystemClock};
 use ohx_relay::{StoreBury, addresses};
 use ohx_runtime::serve::{Service, shutdown_signal};
-use ohx_runtime::{outbound, parts};
+use ohx_runtime::{SettingError, Settings, outbound, parts};
+use tokio::task::JoinHandle;
+
+/// How long a function may take over one event unless told otherwise: as both engines have it.
+const TIMEOUT: Duration = Duration::from_secs(240);
 
 fn main() -> ExitCode {
     ohx_runtime::run("relay", async |settings| {
-        let bus = parts::redis(&settings)?;
         let store = parts::store(&settings).await?;
-        let addresses = addresses(&settings)?;
-        let name =
-            settings.text("HOSTNAME").map_or_else(|| format!("relay-{}", std::process::id()), str::to_owned);
-        let mut config = RelayConfig::default();
-        if let Some(seconds) = settings.parsed::<u64>("OHX_RELAY_TIMEOUT_SECONDS", "a number of seconds")? {
-            config.timeout = Duration::from_secs(seconds);
+        let timeout = seconds(&settings, "OHX_RELAY_TIMEOUT_SECONDS")?.unwrap_or(TIMEOUT);
+        let deliver = deliver(&settings, timeout)?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let bury = Arc::new(StoreBury::new(store.clone(), clock.clone()));
+        let reclaim = seconds(&settings, "OHX_RELAY_RECLAIM_SECONDS")?;
+        let policy = RetryPolicy::default();
+        let bus: SharedBus;
+        let work: JoinHandle<anyhow::Result<()>>;
+        match settings.text("OHX_BUS").unwrap_or("redis") {
+            "redis" => {
+                bus = Arc::new(parts::redis(&settings)?);
+                let mut config = ohx_bus_redis::RelayConfig { timeout, ..Default::default() };
+                config.reclaim_after = reclaim.unwrap_or(config.reclaim_after);
+                let url = settings.text("REDIS_URL").unwrap_or_default();
+                let relay = RedisRelay::new(url, parts::redis_prefix(&settings), &name(&settings), config)?;
+                work = tokio::spawn(async move {
+                    relay.run(deliver, bury, policy, shutdown_signal()).await?;
+                    Ok(())
+                });
+            }
+            "sqs" => {
+                bus = Arc::new(parts::sqs(&settings)?);
+                let mut config = ohx_bus_sqs::RelayConfig { timeout, ..Default::default() };
+                config.visibility = reclaim.unwrap_or(config.visibility);
+                let relay = SqsRelay::new(&parts::sqs_place(&settings)?, clock, config)?;
+                work = tokio::spawn(async move {
+                    relay.run(deliver, bury, policy, shutdown_signal()).await;
+                    Ok(())
+                });
+            }
+            other => {
+                let expected = "redis or sqs: where the relay finds the events".to_owned();
+                return Err(
+                    SettingError::Wrong { name: "OHX_BUS", expected, shown: Some(other.to_owned()) }.into()
+                );
+            }
         }
-        if let Some(seconds) = settings.parsed::<u64>("OHX_RELAY_RECLAIM_SECONDS", "a number of seconds")? {
-            config.reclaim_after = Duration::from_secs(seconds);
-        }
-        let url = settings.text("REDIS_URL").unwrap_or_default();
-        let deliver = Arc::new(HttpDeliver::new(outbound::client(config.timeout)?, addresses));
-        let relay = RedisRelay::new(url, parts::redis_prefix(&settings), &name, config)?;
-        let bury = Arc::new(StoreBury::new(store.clone(), Arc::new(SystemClock)));
-        let work = tokio::spawn(async move {
-            relay.run(deliver, bury, RetryPolicy::default(), shutdown_signal()).await?;
-            Ok(())
-        });
-        let ready = parts::ready(store, Arc::new(bus));
-        Ok(Service::new(Router::new(), ready).with_background(work))
+        Ok(Service::new(Router::new(), parts::ready(store, bus)).with_background(work))
     })
+}
+
+/// To the broker at `K_SINK` where that is set, else to each function.
+fn deliver(settings: &Settings, timeout: Duration) -> anyhow::Result<Arc<dyn Deliver>> {
+    let client = outbound::client(timeout)?;
+    if settings.text("K_SINK").is_some() {
+        let sink = settings.url("K_SINK", "the broker's address, which Knative's SinkBinding sets")?;
+        return Ok(Arc::new(SinkDeliver::new(client, sink)));
+    }
+    Ok(Arc::new(HttpDeliver::new(client, addresses(settings)?)))
+}
+
+/// This relay's name, different for each that runs at the same time.
+fn name(settings: &Settings) -> String {
+    settings.text("HOSTNAME").map_or_else(|| format!("relay-{}", std::process::id()), str::to_owned)
+}
+
+fn seconds(settings: &Settings, name: &'static str) -> Result<Option<Duration>, SettingError> {
+    Ok(settings.parsed::<u64>(name, "a number of seconds")?.map(Duration::from_secs))
 }

@@ -154,7 +154,7 @@ impl Pieces<'_> {
                 skipped: if cut.first { cut.batch.skipped.clone() } else { BTreeMap::new() },
             };
             let envelope = Envelope {
-                id: format!("{}.{}.{piece}-{pieces}", part.run, part.part),
+                id: format!("{}.{}.{}.{piece}-{pieces}", part.request, part.run, part.part),
                 event_type: types::RESOURCES_MAPPED,
                 source: "transform",
                 link: self.open.link.id,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cloudevents::AttributesReader as _;
-use ohx_bus::{Bus, BusError, Depth, QueueDepth};
+use ohx_bus::{Bus, BusError, Depth, QueueDepth, queue};
 use ohx_events::{Event, Function, Priority, subscribers};
 use redis::aio::ConnectionManager;
 use redis::{ErrorKind, FromRedisValue, Pipeline, RedisError};
@@ -69,7 +69,7 @@ impl Bus for RedisBus {
         let mut pipeline = redis::pipe();
         pipeline.atomic();
         for event in &events {
-            let written = entry::write(event)?;
+            let written = queue::write(event)?;
             for to in subscribers(event.ty()) {
                 let key = self.keys.stream(*to, Priority::of(event));
                 let append = pipeline.cmd("XADD").arg(key).arg("*").arg(entry::EVENT).arg(&written);
@@ -83,7 +83,7 @@ impl Bus for RedisBus {
     }
 
     async fn publish_after(&self, event: Event, delay: Duration) -> Result<(), BusError> {
-        let written = entry::write(&event)?;
+        let written = queue::write(&event)?;
         let lanes = subscribers(event.ty()).iter().map(|to| lane(*to, Priority::of(&event)));
         // The leading id only makes the member unique: a set would take two equal events for one.
         let members: Vec<String> =

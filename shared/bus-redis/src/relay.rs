@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ohx_bus::fair::Fair;
-use ohx_bus::retry::{Next, RetryPolicy};
-use ohx_bus::{Bury, BusError, Deliver, Verdict, deliver};
-use ohx_events::{Event, Function, Priority};
+use ohx_bus::queue::{self, Backoff, MAX_BACKOFF, Outward};
+use ohx_bus::retry::RetryPolicy;
+use ohx_bus::{Bury, BusError, Deliver};
+use ohx_events::{Function, Priority};
 use redis::Client;
 use redis::aio::ConnectionManager;
 use tokio::sync::{Semaphore, watch};
@@ -14,7 +15,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::bus::{milliseconds, unavailable};
-use crate::entry::{self, Entry};
+use crate::entry::Entry;
 use crate::keys::{GROUP, Keys, lane};
 use crate::{SetupError, connection, scripts};
 
@@ -53,9 +54,6 @@ impl Default for RelayConfig {
 /// How many delayed events one script moves: it holds up Redis for as long as that takes.
 const RIPE_AT_ONCE: usize = 32;
 
-/// The longest pause after an error of Redis.
-const MAX_BACKOFF: Duration = Duration::from_secs(5);
-
 /// After how long without a sign of life the name of a relay is forgotten.
 const FORGET_AFTER: Duration = Duration::from_secs(3600);
 
@@ -68,35 +66,6 @@ struct Inner {
     keys: Keys,
     consumer: String,
     config: RelayConfig,
-}
-
-/// What a delivery needs.
-#[derive(Clone)]
-struct Outward {
-    deliver: Arc<dyn Deliver>,
-    graves: Arc<dyn Bury>,
-    policy: RetryPolicy,
-}
-
-/// Waits longer after each failure in a row.
-struct Backoff(Duration);
-
-impl Backoff {
-    const fn new() -> Self {
-        Self(Duration::from_millis(50))
-    }
-
-    const fn reset(&mut self) {
-        *self = Self::new();
-    }
-
-    async fn pause(&mut self, mut stop: watch::Receiver<bool>) {
-        tokio::select! {
-            () = tokio::time::sleep(self.0) => {}
-            _ = stop.wait_for(|stop| *stop) => {}
-        }
-        self.0 = self.0.saturating_mul(2).min(MAX_BACKOFF);
-    }
 }
 
 impl RedisRelay {
@@ -135,7 +104,7 @@ impl RedisRelay {
         policy: RetryPolicy,
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), SetupError> {
-        let outward = Outward { deliver, graves, policy };
+        let outward = Outward { deliver, graves, policy, timeout: self.0.config.timeout };
         let stop = watch::Sender::new(false);
         let mut tasks = JoinSet::new();
         for to in Function::ALL {
@@ -286,47 +255,14 @@ impl Inner {
 
     /// Delivers one entry, and settles it.
     async fn handle(&self, to: Function, entry: Entry, outward: &Outward) {
-        let Some(event) = &entry.event else {
-            let reason = "the entry in the queue cannot be read as an event";
-            let placeholder = entry::unreadable(&entry.id);
-            tracing::error!(function = %to, entry = entry.id, reason);
-            // Taken out even if the dead letter could not be kept: there is nothing in it that another try could read.
-            if let Err(error) =
-                deliver::bury(outward.graves.as_ref(), to, &placeholder, reason, entry.attempt).await
-            {
-                tracing::error!(function = %to, entry = entry.id, %error, "its dead letter could not be kept");
-            }
-            return self.settle(to, &entry, None).await;
+        let handed = queue::Entry {
+            id: &entry.id,
+            event: entry.event.as_ref(),
+            attempt: entry.attempt,
+            hopeless: entry.reclaimed && entry.attempt > outward.policy.attempts,
         };
-        let verdict = if entry.reclaimed && entry.attempt > outward.policy.attempts {
-            // Every attempt took the relay down with it, or outlived it: one more would do the same.
-            Verdict::Reject { reason: format!("{} attempts never came to an end", entry.attempt - 1) }
-        } else {
-            deliver::attempt(outward.deliver.as_ref(), to, event, self.config.timeout).await
-        };
-        let wait = match outward.policy.next(entry.attempt, verdict) {
-            Next::Done => None,
-            Next::Again(wait) => Some(wait),
-            Next::Bury(reason) => {
-                self.bury(to, &entry, event, &reason, outward).await.err().map(|_| outward.policy.cap)
-            }
-        };
+        let wait = outward.attempt(to, &handed).await;
         self.settle(to, &entry, wait).await;
-    }
-
-    async fn bury(
-        &self,
-        to: Function,
-        entry: &Entry,
-        event: &Event,
-        reason: &str,
-        outward: &Outward,
-    ) -> Result<(), BusError> {
-        let kept = deliver::bury(outward.graves.as_ref(), to, event, reason, entry.attempt).await;
-        if let Err(error) = &kept {
-            tracing::error!(function = %to, entry = entry.id, %error, "a dead letter could not be kept; the event stays queued");
-        }
-        kept
     }
 
     /// Acknowledges an entry, and puts it off where it is to be tried again. While Redis is out of reach, tries

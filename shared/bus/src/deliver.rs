@@ -14,9 +14,10 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, DATE, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderName, Method, Request, Response};
+use cloudevents::AttributesReader as _;
 use futures_util::{FutureExt as _, StreamExt as _};
 use ohx_domain::{Clock as _, Instant, SystemClock};
-use ohx_events::{Event, Function, envelope, http_binding};
+use ohx_events::{Event, Function, envelope, http_binding, subscribers};
 use tower::ServiceExt as _;
 use url::Url;
 
@@ -57,6 +58,43 @@ impl Deliver for HttpDeliver {
             Err(error) => return Verdict::Reject { reason: error.to_string() },
         };
         match self.client.post(url.clone()).headers(headers).body(body).send().await {
+            Ok(answer) => judge(Response::<reqwest::Body>::from(answer).map(Body::new)).await,
+            Err(error) => later(transport(&error)),
+        }
+    }
+}
+
+/// Hands events from queues to a Knative broker, which knows who listens: retries after its 2xx are the broker's.
+///
+/// An event that several functions listen to is in the queue of each; the broker gets the copy of the first of them,
+/// and the others are done at once.
+#[derive(Debug, Clone)]
+pub struct SinkDeliver {
+    client: reqwest::Client,
+    url: Url,
+}
+
+impl SinkDeliver {
+    /// Posts to `url`, the address in `K_SINK`. The client is one as for [`HttpDeliver`].
+    pub const fn new(client: reqwest::Client, url: Url) -> Self {
+        Self { client, url }
+    }
+}
+
+#[async_trait]
+impl Deliver for SinkDeliver {
+    async fn deliver(&self, to: Function, event: &Event) -> Verdict {
+        let listeners = subscribers(event.ty());
+        if listeners.contains(&to) && listeners.first() != Some(&to) {
+            return Verdict::Done;
+        }
+        let (headers, body) = match http_binding::to_binary(event.clone()) {
+            Ok(parts) => parts,
+            Err(error) => return Verdict::Reject { reason: error.to_string() },
+        };
+        match self.client.post(self.url.clone()).headers(headers).body(body).send().await {
+            // What a broker says beside its 2xx is not a reply of a function.
+            Ok(answer) if answer.status().is_success() => Verdict::Done,
             Ok(answer) => judge(Response::<reqwest::Body>::from(answer).map(Body::new)).await,
             Err(error) => later(transport(&error)),
         }

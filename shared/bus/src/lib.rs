@@ -1,8 +1,8 @@
 //! How events travel.
 //!
-//! A function publishes to a [`Bus`] and is called over HTTP; it knows nothing else. Three engines: [`memory`] (one
-//! process, for a laptop and for tests), [`sink`] (any Knative broker through `K_SINK`), and Redis Streams in
-//! `ohx-bus-redis`. Engines that queue themselves hand each event to a [`Deliver`], which calls the function, and what
+//! A function publishes to a [`Bus`] and is called over HTTP; it knows nothing else. Four engines: [`memory`] (one
+//! process, for a laptop and for tests), [`sink`] (any Knative broker through `K_SINK`), Redis Streams in
+//! `ohx-bus-redis`, and Amazon SQS in `ohx-bus-sqs`. Engines that queue themselves hand each event to a [`Deliver`], which calls the function, and what
 //! cannot be delivered to [`Bury`]. One contract suite (`tests/`) runs over all of them.
 //!
 //! Delivery is at least once and unordered. An event goes to the queue of each function that listens to its type
@@ -11,6 +11,7 @@
 pub mod deliver;
 pub mod fair;
 pub mod memory;
+pub mod queue;
 pub mod retry;
 pub mod sink;
 
@@ -45,6 +46,12 @@ pub trait Bus: Send + Sync {
     /// Publishes an event that should not be delivered before `delay` has passed. Where the broker cannot wait, it
     /// is delivered at once: the delay only saves work.
     async fn publish_after(&self, event: Event, delay: Duration) -> Result<(), BusError>;
+
+    /// Whether [`Bus::publish_after`] waits. Where it does not, an event that has to wait is answered with 429 and
+    /// `Retry-After`, and waiting counts among the broker's attempts.
+    fn can_wait(&self) -> bool {
+        true
+    }
 
     /// Whether the broker answers.
     async fn ping(&self) -> Result<(), BusError>;
@@ -109,8 +116,9 @@ impl Depth {
 pub struct QueueDepth {
     /// Events ready to be delivered.
     pub queued: u64,
-    /// Events that are being delivered.
+    /// Events that are being delivered. SQS counts those that wait for another attempt among them.
     pub in_hand: u64,
-    /// How long the oldest event has been in the queue; `None` where there is none. Redis counts those in hand, too.
+    /// How long the oldest event has been in the queue; `None` where there is none. Redis counts those in hand, too. SQS
+    /// does not tell: CloudWatch has it as `ApproximateAgeOfOldestMessage`.
     pub oldest: Option<Duration>,
 }

@@ -34,7 +34,7 @@ pub struct MemoryConfig {
     /// How many events may be queued for each function before [`Bus::publish`] waits, at least one.
     pub queued: usize,
     /// How many events may wait for their time for each function before [`Bus::publish`] waits, at least one: what
-    /// bounds the memory while a function fails.
+    /// bounds the memory while a function fails. Urgent events wait at twice as many.
     pub delayed: usize,
     /// After how long without an answer a delivery counts as failed.
     pub timeout: Duration,
@@ -75,6 +75,8 @@ struct Lane {
     ready: Notify,
     /// There may be room again.
     room: Notify,
+    /// There may be room for urgent events: they wait apart, because they have more room.
+    urgent_room: Notify,
     /// The heap has changed.
     timer: Notify,
 }
@@ -193,28 +195,31 @@ impl Inner {
 
     /// Puts an item in its queue as soon as there is room.
     async fn enqueue(&self, lane: &Lane, item: Item) -> Result<(), BusError> {
+        let urgent = item.priority == Priority::High;
+        let room = if urgent { &lane.urgent_room } else { &lane.room };
         loop {
             if self.is_closed() {
                 return Err(BusError::Closed);
             }
             {
                 let mut state = lane.state();
+                // What waits for its time, a night's work before a quota, must not keep out what is urgent.
+                let delayed = self.config.delayed.max(1) * if urgent { 2 } else { 1 };
                 let has_room = |state: &State| {
-                    state.queued() < self.config.queued.max(1)
-                        && state.delayed.len() < self.config.delayed.max(1)
+                    state.queued() < self.config.queued.max(1) && state.delayed.len() < delayed
                 };
                 if has_room(&state) {
                     self.accept();
                     state.push(item);
                     lane.ready.notify_one();
                     if has_room(&state) {
-                        lane.room.notify_one();
+                        room.notify_one();
                     }
                     return Ok(());
                 }
             }
             tokio::select! {
-                () = lane.room.notified() => {}
+                () = room.notified() => {}
                 () = self.until_closed() => {}
             }
         }
@@ -233,6 +238,7 @@ impl Inner {
                         lane.ready.notify_one();
                     }
                     lane.room.notify_one();
+                    lane.urgent_room.notify_one();
                     return Some(item);
                 }
             }
@@ -287,6 +293,7 @@ impl Inner {
             let next = lane.state().ripen(Instant::now());
             lane.ready.notify_one();
             lane.room.notify_one();
+            lane.urgent_room.notify_one();
             let due = async {
                 match next {
                     Some(due) => tokio::time::sleep_until(due).await,

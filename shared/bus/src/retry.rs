@@ -5,6 +5,10 @@ use std::time::Duration;
 use rand::RngExt as _;
 
 use crate::Verdict;
+use crate::deliver::MAX_RETRY_AFTER;
+
+/// The most that is added to a wait that a function asked for.
+const SPREAD: Duration = Duration::from_secs(60);
 
 /// Exponential backoff with jitter, and an end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,8 +29,10 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// How long to wait after the `attempt`-th attempt (from 1) has failed: what the function asked for, if it did
-    /// (up to one hour), else a random time between half and all of `base * 2^(attempt - 1)`; `None` when it was the last.
+    /// How long to wait after the `attempt`-th attempt (from 1) has failed; `None` when it was the last. Without a wish of the
+    /// function's it is a random time between half and all of `base * 2^(attempt - 1)`, at most `cap`. With one it is that wish
+    /// (up to one hour) and up to a tenth more, but a minute at most: many events that were told the same moment must not all
+    /// come back at it, and none comes earlier.
     pub fn wait(&self, attempt: u32, asked: Option<Duration>) -> Option<Duration> {
         if attempt >= self.attempts {
             return None;
@@ -34,9 +40,10 @@ impl RetryPolicy {
         let full =
             self.base.saturating_mul(2_u32.saturating_pow(attempt.saturating_sub(1).min(20))).min(self.cap);
         let jittered = full.mul_f64(rand::rng().random_range(0.5..=1.0));
-        Some(
-            asked.map_or(jittered, |asked| asked.min(Duration::from_secs(3600)).max(jittered.min(self.base))),
-        )
+        let Some(asked) = asked else { return Some(jittered) };
+        let asked = asked.min(MAX_RETRY_AFTER).max(jittered.min(self.base));
+        let spread = (asked / 10).min(SPREAD);
+        Some(asked + spread.mul_f64(rand::rng().random_range(0.0..=1.0)))
     }
 }
 
@@ -77,6 +84,28 @@ mod tests {
             assert!((full / 2.0..=full).contains(&wait), "{attempt}: {wait}");
         }
         assert_eq!(policy.wait(6, None), None);
-        assert_eq!(policy.wait(1, Some(Duration::from_secs(60))), Some(Duration::from_secs(60)));
+    }
+
+    #[test]
+    fn what_is_asked_for_is_kept_and_spread() {
+        let policy = RetryPolicy { base: Duration::from_secs(1), cap: Duration::from_secs(10), attempts: 6 };
+        let seconds = Duration::from_secs;
+        for (asked, least, most) in [
+            (seconds(60), seconds(60), seconds(66)),
+            (seconds(3600), seconds(3600), seconds(3660)),
+            (seconds(86_400), seconds(3600), seconds(3660)),
+            (Duration::ZERO, Duration::from_millis(500), Duration::from_millis(1100)),
+        ] {
+            let waits: Vec<_> = (0..200).map(|_| policy.wait(1, Some(asked)).unwrap()).collect();
+            assert!(waits.iter().all(|wait| (least..=most).contains(wait)), "{asked:?}: {waits:?}");
+            // Of 200 that were told the same, no tenth of the spread has more than half.
+            let mut sorted = waits;
+            sorted.sort();
+            assert!(
+                sorted[150] - sorted[50] > (most - least) / 10,
+                "{asked:?}: they come back at one moment"
+            );
+        }
+        assert_eq!(policy.wait(6, Some(seconds(1))), None);
     }
 }

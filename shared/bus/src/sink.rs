@@ -57,6 +57,10 @@ impl Bus for SinkBus {
         self.post(event).await
     }
 
+    fn can_wait(&self) -> bool {
+        false
+    }
+
     /// Any HTTP answer counts: a broker's ingress answers 405 to everything but POST.
     async fn ping(&self) -> Result<(), BusError> {
         let answer = self.client.request(reqwest::Method::OPTIONS, self.url.clone()).send().await;

@@ -75,6 +75,9 @@ uuid_id!(
     /// One window (or one "what changed since") of one record, asked of one link: a row of the ledger.
     RequestId, "a request id");
 uuid_id!(
+    /// Something that was given up: a dead letter.
+    LetterId, "a dead letter's id");
+uuid_id!(
     /// One execution of a request by `fetch`. Parts are counted per run, because two runs may cut differently.
     RunId, "a run id");
 

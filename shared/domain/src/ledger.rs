@@ -27,6 +27,8 @@ pub enum SyncReason {
     Removal,
     /// A person or an app asked.
     Manual,
+    /// What is missing since a link was last connected, after it was connected again.
+    Reconnect,
     /// History, after a link was connected.
     Backfill,
     /// The nightly run found a hole, or looks for late data.
@@ -36,12 +38,24 @@ pub enum SyncReason {
 }
 
 impl SyncReason {
+    /// Every reason.
+    pub const ALL: [Self; 7] = [
+        Self::Notification,
+        Self::Removal,
+        Self::Manual,
+        Self::Reconnect,
+        Self::Backfill,
+        Self::Nightly,
+        Self::Import,
+    ];
+
     /// The reason as the stores and metrics write it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Notification => "notification",
             Self::Removal => "removal",
             Self::Manual => "manual",
+            Self::Reconnect => "reconnect",
             Self::Backfill => "backfill",
             Self::Nightly => "nightly",
             Self::Import => "import",
@@ -50,9 +64,7 @@ impl SyncReason {
 
     /// The reason a stored text stands for.
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Notification, Self::Removal, Self::Manual, Self::Backfill, Self::Nightly, Self::Import]
-            .into_iter()
-            .find(|r| r.as_str() == text)
+        Self::ALL.into_iter().find(|r| r.as_str() == text)
     }
 }
 

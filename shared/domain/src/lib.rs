@@ -23,7 +23,9 @@ pub use ehr::{
     BundleKind, Destination, EhrAuth, EhrEndpoint, EhrOAuth, FhirVersion, SecretIn, SigningAlgorithm,
     WriteStrategy,
 };
-pub use id::{EhrName, InvalidId, LinkId, PatientReference, ProviderName, Record, RequestId, RunId, SyncId};
+pub use id::{
+    EhrName, InvalidId, LetterId, LinkId, PatientReference, ProviderName, Record, RequestId, RunId, SyncId,
+};
 pub use identity::{Account, AccountPseudonym, ContentDigest, Identifier, account_pseudonym, content_digest};
 pub use interval::{Interval, Intervals, ParseIntervalsError};
 pub use ledger::{Counts, Query, Request, RequestState, SyncReason};

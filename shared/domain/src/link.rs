@@ -72,6 +72,10 @@ pub struct Link {
     pub state: LinkState,
     /// Why it stands there, for a person.
     pub state_reason: Option<String>,
+    /// The same for programs, where a consent is needed: such as `grant-refused`.
+    pub state_code: Option<String>,
+    /// Since when it stands there, where that is known.
+    pub state_since: Option<Instant>,
     /// How many days before connecting are brought in.
     pub backfill_days: u32,
     /// The patient's user id at the provider, known once connected.
@@ -118,6 +122,8 @@ impl Link {
             also: Vec::new(),
             state: LinkState::Pending,
             state_reason: None,
+            state_code: None,
+            state_since: None,
             backfill_days,
             account: None,
             scopes: Vec::new(),

@@ -109,7 +109,9 @@ impl Gate {
         if let Quota::Wait(after) =
             store.take_quota(&hold(&ehr.name), UNBOUNDED, self.parts.clock.now()).await?
         {
-            return Err(resting(&ehr.name, after));
+            // It asked for patience, and answers: that is waiting, and no failure.
+            let reason = format!("EHR endpoint {} asked for patience", ehr.name);
+            return Err(EventFailure::Wait { reason, after });
         }
         let mut leases =
             Leases { parts: &self.parts, holder: uuid::Uuid::now_v7().to_string(), names: Vec::new() };

@@ -57,6 +57,7 @@ impl Rig {
 fn after(failure: &EventFailure) -> Option<Duration> {
     match failure {
         EventFailure::Retry { after, .. } => *after,
+        EventFailure::Wait { after, .. } => Some(*after),
         EventFailure::Reject { reason } => panic!("rejected: {reason}"),
     }
 }

@@ -6,6 +6,7 @@
 
 mod account;
 mod ask;
+mod belief;
 mod breaker;
 mod bring;
 mod call;
@@ -15,11 +16,13 @@ pub mod ehr;
 mod examine;
 mod gate;
 mod part;
+mod replay;
 pub mod secrets;
 pub mod signing;
 mod succeed;
 pub mod ticket;
 mod tokens;
+mod turn;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -39,8 +42,10 @@ pub use disconnect::Disconnected;
 pub use examine::EhrReport;
 pub use gate::Gate;
 pub use part::Place;
+pub use replay::{Replayed, Replays};
 pub use succeed::Former;
 pub use tokens::TokenPair;
+pub use turn::{Class, LONGEST_WAIT, Patience, Turn, apart};
 
 /// Why something could not be done with a link. Names the link; never a token, an account or a value.
 #[derive(Debug, thiserror::Error)]
@@ -99,12 +104,31 @@ pub enum LinkError {
     /// Another process is refreshing this link's token.
     #[error("link {0}: another process is refreshing its token; try again in a moment")]
     Busy(LinkId),
-    /// The app's quota is used up.
-    #[error("provider app {app} has used up its quota; again in {} s", wait.as_secs())]
-    Quota {
+    /// The provider has refused the link's grant, and is asked again before that is believed.
+    #[error("link {link}: the provider has refused its grant; asked again in {} s, before that is believed", wait.as_secs())]
+    Doubted {
+        /// The link.
+        link: LinkId,
+        /// How long to wait.
+        wait: std::time::Duration,
+    },
+    /// The provider has refused the grants of many links of the app at once.
+    #[error(
+        "provider app {app} has refused many links at once, which is taken for an outage; again in {} s",
+        wait.as_secs()
+    )]
+    Outage {
         /// The app.
         app: ProviderName,
         /// How long to wait.
+        wait: std::time::Duration,
+    },
+    /// A quota is used up: the app's, or what the provider allows one patient.
+    #[error("{why}; again in {} s", wait.as_secs())]
+    Quota {
+        /// Which, or what the provider said.
+        why: String,
+        /// How long to wait: until its place in the queue has come.
         wait: std::time::Duration,
     },
     /// One record is larger than an event can carry.
@@ -114,6 +138,12 @@ pub enum LinkError {
         record: ohx_domain::Record,
         /// How large it is, in bytes.
         size: usize,
+    },
+    /// A dead letter that cannot be replayed.
+    #[error("not replayed: {why}")]
+    NotReplayed {
+        /// Why, and what to do instead.
+        why: String,
     },
     /// The bus.
     #[error(transparent)]
@@ -130,10 +160,12 @@ impl From<LinkError> for EventFailure {
         match error {
             LinkError::Store(error) => error.into(),
             LinkError::Busy(_) | LinkError::Bus(_) => Self::retry(reason),
-            LinkError::Quota { wait, .. } => Self::Retry { reason, after: Some(wait) },
+            LinkError::Quota { wait, .. }
+            | LinkError::Doubted { wait, .. }
+            | LinkError::Outage { wait, .. } => Self::Wait { reason, after: wait },
             LinkError::Provider { source, .. } => match source.remedy() {
                 Remedy::Retry { after } => Self::Retry { reason, after },
-                Remedy::SlowDown { after } => Self::Retry { reason, after: Some(after) },
+                Remedy::SlowDown { after } | Remedy::Spent { after } => Self::Wait { reason, after },
                 Remedy::Refresh | Remedy::Reauthorize | Remedy::Permanent => Self::Reject { reason },
             },
             // A missing app or key is configuration: it can be mended while the event waits.
@@ -164,6 +196,7 @@ pub struct Links {
     providers: Arc<BTreeMap<&'static str, Arc<dyn Provider>>>,
     ehrs: ehr::Clients,
     gate: Gate,
+    patience: Patience,
 }
 
 /// A link, opened: its key is in hand.
@@ -177,9 +210,9 @@ pub struct OpenLink {
 impl Links {
     /// Over these parts, with every provider's adapter.
     pub fn new(parts: Parts) -> Self {
-        let providers = Arc::new(ohx_providers::by_kind(&parts.http));
+        let providers = Arc::new(ohx_providers::by_kind(&parts.http, &parts.clock));
         let gate = Gate::new(parts.clone());
-        Self { parts, providers, ehrs: ehr::Clients::default(), gate }
+        Self { parts, providers, ehrs: ehr::Clients::default(), gate, patience: Patience::default() }
     }
 
     /// What stands before the EHR endpoints.

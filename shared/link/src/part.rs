@@ -44,7 +44,7 @@ impl Links {
             page: part.text.into_inner(),
         };
         let envelope = Envelope {
-            id: format!("{run}.{number}"),
+            id: format!("{}.{run}.{number}", request.id),
             event_type: types::RECORDS_FETCHED,
             source,
             link: open.link.id,

@@ -5,8 +5,9 @@
 
 use std::time::Duration;
 
-use ohx_domain::{Instant, Interval, Intervals, Link, LinkId, Query, Record, SyncId, SyncReason};
+use ohx_domain::{Instant, Interval, Intervals, Link, LinkId, LinkState, Query, Record, SyncId, SyncReason};
 use ohx_providers::Grant;
+use ohx_store::LinkFilter;
 
 use crate::{Asking, Links, Result, account_digest};
 
@@ -21,7 +22,34 @@ pub struct Former {
     holes: Vec<(Record, Intervals)>,
 }
 
+/// The reason that an older link's state gets: it is how the newer one finds it again.
+fn replaced(by: LinkId) -> String {
+    format!("replaced by link {by}")
+}
+
 impl Links {
+    /// The link that this one has replaced, if there is one.
+    ///
+    /// # Errors
+    /// [`crate::LinkError::Store`].
+    pub async fn predecessor(&self, link: &Link) -> Result<Option<LinkId>> {
+        let mut filter = LinkFilter {
+            patient: Some(link.patient.clone()),
+            state: Some(LinkState::Disconnected),
+            limit: 1000,
+            ..LinkFilter::default()
+        };
+        let reason = replaced(link.id);
+        loop {
+            let page = self.parts.store.links(&filter).await?;
+            let older = page.iter().find(|older| older.state_reason.as_deref() == Some(&reason));
+            if older.is_some() || page.len() < 1000 {
+                return Ok(older.map(|older| older.id));
+            }
+            filter.after = page.last().map(|last| last.id);
+        }
+    }
+
     /// The links of the same account, patient and EHR at a service that the new link's replaces, found by the older
     /// user id that the provider told ([`Grant::former`]).
     ///
@@ -89,7 +117,7 @@ impl Links {
             }
         }
         for older in former.links {
-            self.disconnect(older, &format!("replaced by link {id}")).await?;
+            self.disconnect(older, &replaced(id)).await?;
         }
         Ok(())
     }

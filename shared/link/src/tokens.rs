@@ -8,14 +8,15 @@
 
 use std::time::Duration;
 
-use ohx_domain::{Instant, LinkId, LinkState};
+use ohx_domain::{Instant, LinkId};
 use ohx_providers::{App, Grant, Provider, Remedy};
 use ohx_runtime::metrics::REFRESHES;
 use ohx_seal::DataKey;
-use ohx_store::StoredTokens;
+use ohx_store::{OutageGate, StoredTokens};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
+use crate::belief::{HOLD, rest};
 use crate::{LinkError, Links, OpenLink, Result};
 
 /// A token this close to its end is not handed out: the call it is for may take a while.
@@ -86,29 +87,52 @@ pub(crate) enum Stale<'a> {
     None,
     /// The provider has refused this one.
     Refused(&'a SecretString),
+    /// One that was stored so long ago: a refresh token that nobody uses ends some day.
+    Idle(Duration),
+}
+
+/// An access token that is good for some minutes at least.
+pub(crate) struct Good {
+    pub(crate) access: SecretString,
+    /// The version of its pair.
+    pub(crate) version: i64,
+    /// Whether the provider has refused the link before, so that a success is news.
+    pub(crate) doubted: bool,
+}
+
+impl Good {
+    fn new(pair: TokenPair, stored: &StoredTokens) -> Self {
+        Self { access: pair.access, version: stored.version, doubted: stored.refused.is_some() }
+    }
 }
 
 impl Stale<'_> {
     fn wants_refresh(&self, pair: &TokenPair, stored: &StoredTokens, now: Instant) -> bool {
         let ending = stored.expires_at <= now + MARGIN;
-        let refused = matches!(self, Self::Refused(t) if t.expose_secret() == pair.access.expose_secret());
-        ending || refused
+        ending
+            || match self {
+                Self::None => false,
+                Self::Refused(token) => token.expose_secret() == pair.access.expose_secret(),
+                Self::Idle(long) => stored.refreshed_at.is_none_or(|at| at + *long <= now),
+            }
     }
 }
 
 impl Links {
-    /// A token pair that is good for some minutes at least, refreshed if need be.
+    /// An access token that is good for some minutes at least, refreshed if need be. A link whose grant was refused rests until
+    /// it is to be looked at again.
     pub(crate) async fn tokens(
         &self,
         open: &OpenLink,
         app: &App,
         provider: &dyn Provider,
         stale: Stale<'_>,
-    ) -> Result<TokenPair> {
+    ) -> Result<Good> {
         let id = open.link.id;
         let (pair, stored) = self.read_tokens(open).await?;
+        self.rested(id, &stored, &stale)?;
         if !stale.wants_refresh(&pair, &stored, self.parts.clock.now()) {
-            return Ok(pair);
+            return Ok(Good::new(pair, &stored));
         }
         let lease = format!("refresh:{id}");
         let holder = format!("{:032x}", rand::random::<u128>());
@@ -117,8 +141,9 @@ impl Links {
             let (pair, stored) = self.read_tokens(open).await?;
             if !stale.wants_refresh(&pair, &stored, self.parts.clock.now()) {
                 REFRESHES.with_label_values(&[provider.kind(), "elsewhere"]).inc();
-                return Ok(pair);
+                return Ok(Good::new(pair, &stored));
             }
+            self.rested(id, &stored, &stale)?;
             if tokio::time::Instant::now() >= give_up {
                 return Err(LinkError::Busy(id));
             }
@@ -138,24 +163,25 @@ impl Links {
         app: &App,
         provider: &dyn Provider,
         stale: Stale<'_>,
-    ) -> Result<TokenPair> {
+    ) -> Result<Good> {
         let id = open.link.id;
         let (pair, stored) = self.read_tokens(open).await?;
         let asked_at = self.parts.clock.now();
         if !stale.wants_refresh(&pair, &stored, asked_at) {
             REFRESHES.with_label_values(&[provider.kind(), "elsewhere"]).inc();
-            return Ok(pair);
+            return Ok(Good::new(pair, &stored));
         }
+        self.rested(id, &stored, &stale)?;
+        let name = &open.link.provider;
+        let probing = match self.parts.store.outage_gate(name, asked_at, HOLD).await? {
+            OutageGate::Open => false,
+            OutageGate::Probe => true,
+            OutageGate::Wait(wait) => return Err(LinkError::Outage { app: name.clone(), wait }),
+        };
         let grant = match self.refresh(app, provider, &pair.refresh).await {
             Ok(grant) => grant,
             Err(source) if source.remedy() == Remedy::Reauthorize => {
-                // Only where nobody has replaced the pair meanwhile is the refusal about the link itself.
-                if self.parts.store.tokens(id).await?.is_some_and(|now| now.version == stored.version) {
-                    REFRESHES.with_label_values(&[provider.kind(), "reauthorize"]).inc();
-                    self.needs_consent(open, &source.to_string()).await?;
-                    return Err(LinkError::provider(id, source));
-                }
-                return Err(LinkError::Busy(id));
+                return Err(self.refused(open, provider, stored.version, source).await?);
             }
             Err(source) => {
                 REFRESHES.with_label_values(&[provider.kind(), "failed"]).inc();
@@ -165,13 +191,44 @@ impl Links {
         let refresh = grant.refresh_token.as_ref().unwrap_or(&pair.refresh).clone();
         let new = TokenPair { access: grant.access_token.clone(), refresh };
         let expires_at = asked_at + grant.expires_in;
-        if self.parts.store.replace_tokens(id, stored.version, &new.seal(id, &open.key)?, expires_at).await? {
+        let (sealed, now) = (new.seal(id, &open.key)?, self.parts.clock.now());
+        if self.parts.store.replace_tokens(id, stored.version, &sealed, expires_at, now).await? {
             REFRESHES.with_label_values(&[provider.kind(), "refreshed"]).inc();
-            return Ok(new);
+            let doubted = probing || stored.refused.is_some();
+            return Ok(Good { access: new.access, version: stored.version + 1, doubted });
         }
         // Our lease had run out, and somebody else has stored a pair: theirs is the one to use.
         REFRESHES.with_label_values(&[provider.kind(), "elsewhere"]).inc();
-        Ok(self.read_tokens(open).await?.0)
+        let (pair, stored) = self.read_tokens(open).await?;
+        Ok(Good::new(pair, &stored))
+    }
+
+    /// A link whose grant was refused rests: not every event that waits for it asks the provider again. The call that was just
+    /// refused goes on to its refresh.
+    fn rested(&self, link: LinkId, stored: &StoredTokens, stale: &Stale<'_>) -> Result<()> {
+        match rest(stored.refused, self.parts.clock.now()) {
+            Some(wait) if !matches!(stale, Stale::Refused(_)) => Err(LinkError::Doubted { link, wait }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Refreshes the tokens of a link that has not needed them for long, before its refresh token ends. `false` where that was
+    /// not due.
+    ///
+    /// # Errors
+    /// As [`Links::call`].
+    pub async fn keep_alive(&self, open: &OpenLink) -> Result<bool> {
+        let (app, provider) = self.app(&open.link.provider).await?;
+        if ohx_providers::kind(&app.config.kind).is_some_and(|kind| !kind.consent) {
+            return Ok(false);
+        }
+        let (_, stored) = self.read_tokens(open).await?;
+        let long = provider.refresh_after_idle();
+        if stored.refreshed_at.is_some_and(|at| at + long > self.parts.clock.now()) {
+            return Ok(false);
+        }
+        let good = self.tokens(open, &app, provider.as_ref(), Stale::Idle(long)).await?;
+        Ok(good.version != stored.version)
     }
 
     /// One refresh, with the same refresh token until there is an answer.
@@ -202,15 +259,5 @@ impl Links {
             hint: "it has no tokens; the patient has to follow its connect address",
         })?;
         Ok((TokenPair::open(id, &open.key, &stored.sealed)?, stored))
-    }
-
-    /// The grant is dead: say so once, where a person sees it.
-    pub(crate) async fn needs_consent(&self, open: &OpenLink, reason: &str) -> Result<()> {
-        let id = open.link.id;
-        if self.get(id).await?.state == LinkState::Active {
-            tracing::warn!(link = %id, provider = %open.link.provider, reason, "the patient has to consent again");
-            self.parts.store.set_link_state(id, LinkState::ReauthorizationRequired, Some(reason)).await?;
-        }
-        Ok(())
     }
 }

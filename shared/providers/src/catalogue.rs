@@ -77,6 +77,7 @@ pub fn listed(kind: &Kind, adapter: &dyn Provider) -> Option<Listed> {
         scopes: Vec::new(),
         records: Vec::new(),
         requests_per_minute: None,
+        notify_from: Vec::new(),
         options: Default::default(),
     };
     let usual: Vec<Record> = adapter.records(&app, &[]).into_iter().map(|spec| spec.record).collect();

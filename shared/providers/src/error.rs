@@ -15,6 +15,11 @@ pub enum Remedy {
         /// How long.
         after: Duration,
     },
+    /// Waiting with this patient's calls: what the provider allows one patient is used up. Those of others go on.
+    Spent {
+        /// How long.
+        after: Duration,
+    },
     /// Refreshing the access token once, then trying again.
     Refresh,
     /// Only the patient can help, by consenting again.

@@ -28,7 +28,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use http::StatusCode;
-use ohx_domain::{Account, Instant, Interval, ProviderApp, Query, Record, Sensitive};
+use ohx_domain::{Account, Clock, Instant, Interval, ProviderApp, Query, Record, Sensitive};
 use secrecy::SecretString;
 use serde_json::value::RawValue;
 use url::Url;
@@ -145,6 +145,23 @@ pub struct Page {
     pub as_of: Option<Instant>,
 }
 
+/// How many calls a provider allows within a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Allowance {
+    /// So many calls.
+    pub calls: u32,
+    /// In any stretch of time of this length, at least a minute.
+    pub per: Duration,
+}
+
+impl Allowance {
+    /// What an option of the app says in place of the provider's `calls`.
+    fn of(app: &ProviderApp, option: &str, calls: u32, per: Duration) -> Self {
+        let said = app.options.get(option).and_then(|text| text.trim().parse().ok());
+        Self { calls: said.filter(|calls| *calls > 0).unwrap_or(calls), per }
+    }
+}
+
 /// A provider's adapter.
 #[async_trait]
 pub trait Provider: Send + Sync {
@@ -157,6 +174,17 @@ pub trait Provider: Send + Sync {
 
     /// Calls a minute that an app has when its configuration says nothing.
     fn default_requests_per_minute(&self) -> u32;
+
+    /// What the provider allows for each patient, where it counts them apart: its own figure, or what the app's options
+    /// say in its place.
+    fn patient_allowance(&self, _app: &ProviderApp) -> Option<Allowance> {
+        None
+    }
+
+    /// Until when a patient, whose access token it is, has no calls left, where the provider's last answer said so.
+    fn spent_until(&self, _access_token: &SecretString, _now: Instant) -> Option<Instant> {
+        None
+    }
 
     /// Where to send the patient's browser. Adapters whose provider knows PKCE send the challenge of `verifier` (RFC
     /// 7636), which has 43 to 128 unreserved characters.
@@ -191,6 +219,13 @@ pub trait Provider: Send + Sync {
         _redirect: &Url,
     ) -> Result<Grant, ProviderError> {
         self.refresh(app, refresh_token).await
+    }
+
+    /// After how long without a refresh a pair is refreshed although nobody needs it, so that it does not end unused. Refresh tokens
+    /// end after half a year and more where it is known (Google's after six months without use, Withings' a year after they
+    /// were issued).
+    fn refresh_after_idle(&self) -> Duration {
+        Duration::from_secs(25 * 24 * 3600)
     }
 
     /// Ends a grant at the provider. `false` where the provider has no way to be told.
@@ -310,8 +345,16 @@ pub fn kind(name: &str) -> Option<&'static Kind> {
 /// # Errors
 /// The option and its place, and what it should be.
 pub fn check(app: &ProviderApp) -> Result<(), String> {
+    let number =
+        |option: &str, least: u32| match app.options.get(option).map(|text| text.trim().parse::<u32>()) {
+            Some(Err(_)) => Err(format!("option {option} must be a whole number")),
+            Some(Ok(calls)) if calls < least => Err(format!("option {option} must be at least {least}")),
+            _ => Ok(()),
+        };
     match app.kind.as_str() {
         beurer::contract::KIND => beurer::contract::check(app),
+        fitbit_legacy::KIND => number(fitbit_legacy::PATIENT_REQUESTS, 60),
+        google_health::KIND => number(google_health::PATIENT_REQUESTS, 1),
         _ => Ok(()),
     }
 }
@@ -325,15 +368,15 @@ pub fn mapped_as(kind: &str) -> &str {
     }
 }
 
-/// The adapters by type, all on the same outbound HTTP client.
-pub fn by_kind(http: &reqwest::Client) -> BTreeMap<&'static str, Arc<dyn Provider>> {
+/// The adapters by type, all on the same outbound HTTP client and clock.
+pub fn by_kind(http: &reqwest::Client, clock: &Arc<dyn Clock>) -> BTreeMap<&'static str, Arc<dyn Provider>> {
     let all: [Arc<dyn Provider>; 6] = [
         Arc::new(withings::Withings::new(http.clone())),
         Arc::new(beurer::Beurer),
-        Arc::new(beurer::contract::BeurerContract::new(http.clone())),
-        Arc::new(omron::Omron::new(http.clone())),
-        Arc::new(fitbit_legacy::FitbitLegacy::new(http.clone())),
-        Arc::new(google_health::GoogleHealth::new(http.clone())),
+        Arc::new(beurer::contract::BeurerContract::new(http.clone()).with_clock(clock.clone())),
+        Arc::new(omron::Omron::new(http.clone()).with_clock(clock.clone())),
+        Arc::new(fitbit_legacy::FitbitLegacy::new(http.clone()).with_clock(clock.clone())),
+        Arc::new(google_health::GoogleHealth::with_clock(http.clone(), clock.clone())),
     ];
     all.into_iter().map(|p| (p.kind(), p)).collect()
 }

@@ -45,6 +45,14 @@ pub enum EventFailure {
         /// Not before so long.
         after: Option<Duration>,
     },
+    /// Nothing has failed, it is not its turn yet: a quota has to be waited for. Where the bus can wait, who says so
+    /// publishes the event again and is done; elsewhere it is answered, and the broker delivers again.
+    Wait {
+        /// What it waits for.
+        reason: String,
+        /// Not before so long.
+        after: Duration,
+    },
     /// No delivery will ever succeed.
     Reject {
         /// What happened, and what to do.
@@ -66,7 +74,7 @@ impl EventFailure {
     /// The reason.
     pub fn reason(&self) -> &str {
         match self {
-            Self::Retry { reason, .. } | Self::Reject { reason } => reason,
+            Self::Retry { reason, .. } | Self::Wait { reason, .. } | Self::Reject { reason } => reason,
         }
     }
 }
@@ -102,6 +110,7 @@ impl EventReply {
         let outcome = match &result {
             Ok(()) => "done",
             Err(EventFailure::Retry { .. }) => "retry",
+            Err(EventFailure::Wait { .. }) => "wait",
             Err(EventFailure::Reject { .. }) => "reject",
         };
         metrics::EVENTS.with_label_values(&[function, event_label(event.ty()), outcome]).inc();
@@ -138,6 +147,9 @@ impl IntoResponse for EventReply {
             Ok(()) => StatusCode::NO_CONTENT.into_response(),
             Err(EventFailure::Retry { reason, after }) => {
                 Problem::new(StatusCode::SERVICE_UNAVAILABLE, reason).retry_after(after).into_response()
+            }
+            Err(EventFailure::Wait { reason, after }) => {
+                Problem::new(StatusCode::TOO_MANY_REQUESTS, reason).retry_after(Some(after)).into_response()
             }
             Err(EventFailure::Reject { reason }) => {
                 Problem::new(StatusCode::UNPROCESSABLE_ENTITY, reason).into_response()

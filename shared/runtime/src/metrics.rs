@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry, TextEncoder};
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
 
 /// The registry that `/metrics` shows.
 static REGISTRY: LazyLock<Registry> = LazyLock::new(Registry::new);
@@ -19,6 +19,10 @@ fn register<M: prometheus::core::Collector + Clone + 'static>(metric: prometheus
 
 fn counter(name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
     register(IntCounterVec::new(Opts::new(name, help), labels))
+}
+
+fn gauge(name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+    register(IntGaugeVec::new(Opts::new(name, help), labels))
 }
 
 fn seconds(name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> HistogramVec {
@@ -47,7 +51,7 @@ pub static REQUEST_SECONDS: LazyLock<HistogramVec> = LazyLock::new(|| {
 
 /// Events handled.
 pub static EVENTS: LazyLock<IntCounterVec> = LazyLock::new(|| {
-    let help = "Events handled, by function, type and outcome (done, retry, reject).";
+    let help = "Events handled, by function, type and outcome (done, retry, wait, reject).";
     counter("ohx_events_total", help, &["function", "type", "outcome"])
 });
 
@@ -77,8 +81,20 @@ pub static PROVIDER_CALLS: LazyLock<IntCounterVec> = LazyLock::new(|| {
 
 /// Token refreshes.
 pub static REFRESHES: LazyLock<IntCounterVec> = LazyLock::new(|| {
-    let help = "Token refreshes, by outcome (refreshed, elsewhere, failed, reauthorize).";
+    let help = "Token refreshes, by outcome (refreshed, elsewhere, failed, doubted, held, reauthorize).";
     counter("ohx_token_refreshes_total", help, &["provider", "outcome"])
+});
+
+/// Links that need a consent.
+pub static DEAD_LINKS: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    let help = "Links whose patient has to consent again, each told once, by reason.";
+    counter("ohx_links_reauthorization_required_total", help, &["provider", "reason"])
+});
+
+/// Outages of providers.
+pub static OUTAGES: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    let help = "How often a provider app refused so many links at once that it was taken for an outage.";
+    counter("ohx_provider_outages_total", help, &["provider"])
 });
 
 /// Notifications received.
@@ -91,6 +107,18 @@ pub static NOTIFICATIONS: LazyLock<IntCounterVec> = LazyLock::new(|| {
 pub static PLANNED: LazyLock<IntCounterVec> = LazyLock::new(|| {
     let help = "Ledger requests made or repeated by the planner, by kind (hole, changes, unfinished).";
     counter("ohx_planned_requests_total", help, &["kind"])
+});
+
+/// When the night's work will be done.
+pub static NIGHTLY_FINISH: LazyLock<IntGaugeVec> = LazyLock::new(|| {
+    let help = "When the work of the last nightly run is done at the pace of the provider app, as predicted before it began.";
+    gauge("ohx_nightly_predicted_finish_timestamp_seconds", help, &["provider"])
+});
+
+/// How much the night's work is.
+pub static NIGHTLY_CALLS: LazyLock<IntGaugeVec> = LazyLock::new(|| {
+    let help = "Calls that the last nightly run takes at least, as predicted before it began: further pages are not known.";
+    gauge("ohx_nightly_predicted_calls", help, &["provider"])
 });
 
 /// Pauses of EHR endpoints.
@@ -110,11 +138,16 @@ pub fn exposition() -> String {
         &SKIPPED,
         &PROVIDER_CALLS,
         &REFRESHES,
+        &DEAD_LINKS,
+        &OUTAGES,
         &NOTIFICATIONS,
         &PLANNED,
         &EHR_PAUSES,
     ] {
         LazyLock::force(counter);
+    }
+    for gauge in [&NIGHTLY_FINISH, &NIGHTLY_CALLS] {
+        LazyLock::force(gauge);
     }
     TextEncoder::new().encode_to_string(&REGISTRY.gather()).unwrap_or_default()
 }
@@ -133,10 +166,14 @@ mod tests {
         SKIPPED.with_label_values(&["withings", "getmeas", "unmapped"]).inc();
         PROVIDER_CALLS.with_label_values(&["withings", "ok"]).inc();
         REFRESHES.with_label_values(&["withings", "refreshed"]).inc();
+        DEAD_LINKS.with_label_values(&["withings", "grant-refused"]).inc();
+        OUTAGES.with_label_values(&["withings"]).inc();
         NOTIFICATIONS.with_label_values(&["withings", "requested"]).inc();
         PLANNED.with_label_values(&["hole"]).inc();
         EHR_PAUSES.with_label_values(&["clinic"]).inc();
+        NIGHTLY_FINISH.with_label_values(&["withings"]).set(1);
+        NIGHTLY_CALLS.with_label_values(&["withings"]).set(1);
         let text = exposition();
-        assert_eq!(text.lines().filter(|l| l.starts_with("# TYPE ohx_")).count(), 11, "{text}");
+        assert_eq!(text.lines().filter(|l| l.starts_with("# TYPE ohx_")).count(), 15, "{text}");
     }
 }

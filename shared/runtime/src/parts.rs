@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use ohx_bus::{SharedBus, sink::SinkBus};
 use ohx_bus_redis::RedisBus;
+use ohx_bus_sqs::{Place, SetupError, SqsBus};
 use ohx_domain::{Clock, SystemClock};
 use ohx_seal::Keyring;
 use ohx_store::{SharedStore, StoreError};
@@ -41,7 +42,7 @@ const IDENTIFIERS: &str =
 const OUTBOUND_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
 
 impl Parts {
-    /// From settings, for a function that runs as its own process: `OHX_BUS` is `redis` or `http`.
+    /// From settings, for a function that runs as its own process: `OHX_BUS` is `redis`, `sqs` or `http`.
     ///
     /// # Errors
     /// A setting is missing or wrong, or the database cannot be opened. Nothing is connected yet.
@@ -118,13 +119,14 @@ pub fn bus(settings: &Settings) -> anyhow::Result<SharedBus> {
     let default = if settings.text("K_SINK").is_some() { "http" } else { "redis" };
     match settings.text("OHX_BUS").unwrap_or(default) {
         "redis" => Ok(Arc::new(redis(settings)?)),
+        "sqs" => Ok(Arc::new(sqs(settings)?)),
         "http" => {
             let sink = settings.url("K_SINK", "the broker's address, which Knative's SinkBinding sets")?;
             Ok(Arc::new(SinkBus::new(outbound::client(OUTBOUND_TIMEOUT)?, sink)))
         }
         other => Err(SettingError::Wrong {
             name: "OHX_BUS",
-            expected: "redis or http for a function on its own, memory for ohx serve".into(),
+            expected: "redis, sqs or http for a function on its own, memory for ohx serve".into(),
             shown: Some(other.into()),
         }
         .into()),
@@ -147,6 +149,40 @@ pub fn redis_prefix(settings: &Settings) -> &str {
     settings.text("OHX_REDIS_PREFIX").unwrap_or("ohx")
 }
 
+/// The queues of SQS at [`sqs_place`].
+///
+/// # Errors
+/// [`SettingError`].
+pub fn sqs(settings: &Settings) -> Result<SqsBus, SettingError> {
+    Ok(SqsBus::connect(&sqs_place(settings)?))
+}
+
+/// Where the queues of SQS are: `SQS_QUEUE_URL`, what their URLs begin with; `OHX_SQS_PREFIX`, what their names begin with,
+/// `ohx` by default; `AWS_REGION`, where the address does not tell; and `AWS_ENDPOINT_URL`, where calls go elsewhere.
+/// Credentials come from where AWS's own tools look for them.
+///
+/// # Errors
+/// [`SettingError`].
+pub fn sqs_place(settings: &Settings) -> Result<Place, SettingError> {
+    let first = |names: [&str; 2]| names.into_iter().find_map(|name| settings.text(name));
+    let expected =
+        "what the queues' URLs begin with, such as https://sqs.eu-central-1.amazonaws.com/123456789012";
+    let base =
+        settings.text("SQS_QUEUE_URL").ok_or(SettingError::Missing { name: "SQS_QUEUE_URL", expected })?;
+    let prefix = settings.text("OHX_SQS_PREFIX").unwrap_or("ohx");
+    let region = first(["AWS_REGION", "AWS_DEFAULT_REGION"]);
+    let endpoint = first(["AWS_ENDPOINT_URL_SQS", "AWS_ENDPOINT_URL"]);
+    Place::new(base, prefix, region, endpoint).map_err(|error| {
+        let (name, shown) = match error {
+            SetupError::Region => ("AWS_REGION", None),
+            SetupError::Prefix => ("OHX_SQS_PREFIX", Some(prefix.to_owned())),
+            // The address might hold a password by mistake, so it is not shown.
+            SetupError::Address | SetupError::Config(_) => ("SQS_QUEUE_URL", None),
+        };
+        SettingError::Wrong { name, expected: error.to_string(), shown }
+    })
+}
+
 /// The keyring that `OHX_KEYS` holds.
 ///
 /// # Errors
@@ -159,4 +195,29 @@ pub fn keyring(settings: &Settings) -> Result<Keyring, SettingError> {
         expected: e.to_string(),
         shown: None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_sqs_is_comes_from_settings_and_a_wrong_one_is_named() {
+        let address = ("SQS_QUEUE_URL", "https://sqs.eu-central-1.amazonaws.com/123456789012");
+        let place = |pairs: &[(&str, &str)]| sqs_place(&Settings::from_pairs(pairs.iter().copied()));
+        assert_eq!(place(&[address]).unwrap().names()[3], "ohx-fetch-high");
+        assert_eq!(place(&[address, ("OHX_SQS_PREFIX", "test")]).unwrap().dead(), "test-dead");
+        let local = ("SQS_QUEUE_URL", "http://user:secret@127.0.0.1:4566/0");
+        for (pairs, name) in [
+            (&[][..], "SQS_QUEUE_URL is not set"),
+            (&[local], "SQS_QUEUE_URL is wrong"),
+            (&[("SQS_QUEUE_URL", "http://127.0.0.1:4566/0")], "AWS_REGION is wrong"),
+            (&[address, ("OHX_SQS_PREFIX", "a:b")], "OHX_SQS_PREFIX is wrong"),
+        ] {
+            let error = place(pairs).unwrap_err().to_string();
+            assert!(error.starts_with(name) && !error.contains("secret"), "{error}");
+        }
+        let error = bus(&Settings::from_pairs([("OHX_BUS", "kafka")])).err().unwrap().to_string();
+        assert!(error.contains("redis, sqs or http"), "{error}");
+    }
 }

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use ohx_domain::{Instant, LinkId, Record, Request, RequestId, RunId, SyncId};
-use ohx_store::{Acknowledgement, Coverage, Ledger, NewRequest, OpenRequests, Progress, Requested, Result};
+use ohx_store::{
+    Acknowledgement, Coverage, Ledger, NewRequest, OpenRequests, Progress, Requested, RequestsOfRecord,
+    Result,
+};
 
 use super::columns::Columns;
 use super::errors::not_found;
@@ -84,7 +87,7 @@ impl Ledger for Engine {
     }
 
     async fn coverage(&self, link: LinkId, record: &Record) -> Result<Coverage> {
-        let row = sql("SELECT published, cursor FROM coverage WHERE link = $1 AND record = $2")
+        let row = sql("SELECT published, cursor, reread FROM coverage WHERE link = $1 AND record = $2")
             .bind(link.to_string())
             .bind(record.as_str())
             .fetch_optional(self.reader())
@@ -92,7 +95,11 @@ impl Ledger for Engine {
             .map_err(unavailable)?;
         let Some(row) = row else { return Ok(Coverage::default()) };
         let row = Columns::new(&row, "coverage");
-        Ok(Coverage { published: row.parse("published")?, cursor: row.instant_optional("cursor")? })
+        Ok(Coverage {
+            published: row.parse("published")?,
+            cursor: row.instant_optional("cursor")?,
+            reread: row.instant_optional("reread")?,
+        })
     }
 
     async fn init_cursor(&self, link: LinkId, record: &Record, cursor: Instant) -> Result<()> {
@@ -123,6 +130,23 @@ impl Ledger for Engine {
         .await
         .map_err(unavailable)?;
         requests(&rows)
+    }
+
+    async fn requests_of_record(&self, filter: &RequestsOfRecord) -> Result<Vec<Request>> {
+        let all = sql(concat!(
+            "SELECT ",
+            request_columns!(),
+            " FROM requests WHERE link = $1 AND record = $2
+                 AND ((query_end IS NOT NULL AND query_start < $4 AND query_end > $3)
+                     OR (query_end IS NULL AND updated_at > $3))
+             ORDER BY id DESC LIMIT $5"
+        ))
+        .bind(filter.link.to_string())
+        .bind(filter.record.as_str())
+        .bind(micros(filter.within.start))
+        .bind(micros(filter.within.end))
+        .bind(i64::from(filter.limit.clamp(1, 1000)));
+        requests(&all.fetch_all(self.reader()).await.map_err(unavailable)?)
     }
 
     async fn requests_of_sync(&self, sync: SyncId) -> Result<Vec<Request>> {

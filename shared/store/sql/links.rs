@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use ohx_domain::{Destination, EhrName, Instant, Link, LinkId, LinkState, PatientReference, PushState};
-use ohx_store::{Connection, LinkFilter, Links, Result};
+use ohx_store::{Connection, ConsentNeed, LinkFilter, Links, Result};
 
 use super::columns::Columns;
 use super::errors::{conflict, conflict_or_unavailable, not_found};
@@ -16,7 +16,7 @@ const DAY: i64 = 86_400_000_000;
 macro_rules! columns {
     () => {
         "id, provider, ehr, patient, also, state, state_reason, backfill_days, scopes, history_start, push, data_key, \
-         created_at, connected_at"
+         created_at, connected_at, state_code, state_since"
     };
 }
 
@@ -29,6 +29,8 @@ fn link(row: &Columns<'_>) -> Result<Link> {
         also: row.json("also")?,
         state: row.read("state", LinkState::parse)?,
         state_reason: row.get("state_reason")?,
+        state_code: row.get("state_code")?,
+        state_since: row.instant_optional("state_since")?,
         backfill_days: row.count("backfill_days")?,
         account: None,
         scopes: row.json("scopes")?,
@@ -149,7 +151,8 @@ impl Links for Engine {
             .instant_optional("history_start")?
             .or(connection.history_start)
             .unwrap_or_else(|| later(connection.at, -backfill));
-        sql("UPDATE links SET state = 'active', state_reason = NULL, sealed_account = $2, account_digest = $3,
+        sql("UPDATE links SET state = 'active', state_reason = NULL, state_code = NULL, state_since = $10,
+                 refreshed_at = $10, refused_since = NULL, refused_at = NULL, sealed_account = $2, account_digest = $3,
                  scopes = $4, data_key = $5, sealed_tokens = $6, tokens_expire_at = $7,
                  token_version = token_version + 1, history_start = $8, push = $9, connected_at = $10
              WHERE id = $1")
@@ -185,13 +188,41 @@ impl Links for Engine {
         rows.iter().map(|row| Columns::new(row, TABLE).parse("id")).collect()
     }
 
+    async fn require_consent(&self, id: LinkId, version: i64, need: &ConsentNeed<'_>) -> Result<bool> {
+        let moved =
+            sql("UPDATE links SET state = 'reauthorization-required', state_code = $3, state_reason = $4,
+                 state_since = $5
+             WHERE id = $1 AND token_version = $2 AND state = 'active'")
+            .bind(id.to_string())
+            .bind(version)
+            .bind(text(need.code))
+            .bind(text(need.reason))
+            .bind(micros(need.since))
+            .execute(self.writer())
+            .await
+            .map_err(unavailable)?;
+        Ok(moved.rows_affected() == 1)
+    }
+
+    async fn extend_history(&self, id: LinkId, start: Instant) -> Result<bool> {
+        let moved = sql("UPDATE links SET history_start = $2 WHERE id = $1 AND history_start > $2")
+            .bind(id.to_string())
+            .bind(micros(start))
+            .execute(self.writer())
+            .await
+            .map_err(unavailable)?;
+        Ok(moved.rows_affected() == 1)
+    }
+
     async fn set_link_state(&self, id: LinkId, state: LinkState, reason: Option<&str>) -> Result<()> {
         let change = if state == LinkState::Disconnected {
-            sql("UPDATE links SET state = $2, state_reason = $3, data_key = NULL, sealed_tokens = NULL,
+            sql("UPDATE links SET state = $2, state_reason = $3, state_code = NULL, state_since = NULL, data_key = NULL, sealed_tokens = NULL,
                      tokens_expire_at = NULL, sealed_account = NULL, account_digest = NULL
                  WHERE id = $1")
         } else {
-            sql("UPDATE links SET state = $2, state_reason = $3 WHERE id = $1")
+            sql(
+                "UPDATE links SET state = $2, state_reason = $3, state_code = NULL, state_since = NULL WHERE id = $1",
+            )
         };
         self.change_link(id, change.bind(id.to_string()).bind(state.as_str()).bind(reason.map(text))).await?;
         if state == LinkState::Disconnected {

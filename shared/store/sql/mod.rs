@@ -21,13 +21,17 @@ mod errors;
 mod ledger;
 mod links;
 mod mappings;
+mod planning;
 mod progress;
+mod quotas;
+mod refusals;
 mod requests;
 mod secrets;
 mod signing;
 mod values;
 
 pub(crate) use errors::{migration_failed, unavailable};
+pub(crate) use requests::bounds;
 
 use sqlx::Database;
 use sqlx::query::Query;

@@ -4,10 +4,13 @@
 //! row, writes what it knows, and then asks whether the run is complete. Because of the lock one of them is the last,
 //! and sees everything; because the state changes under the same lock, only one of them completes the request.
 
-use ohx_domain::{Instant, Interval, Intervals, LinkId, Query, Record, RequestId, RequestState, RunId};
+use ohx_domain::{
+    Instant, Interval, Intervals, LinkId, Query, Record, RequestId, RequestState, RunId, SyncReason,
+};
 use ohx_store::{Acknowledgement, Progress, Result};
 
 use super::columns::Columns;
+use super::dead_letters;
 use super::errors::conflict_or_unavailable;
 use super::requests::{TABLE, query};
 use super::values::{count, later, micros, text};
@@ -176,6 +179,8 @@ async fn complete(tx: &mut Transaction, held: &Held, run: RunId, now: Instant) -
     set_state(tx, held.id, RequestState::Published, now).await?;
     let holes = holes(tx, held.id, run).await?;
     cover(tx, held, known.instant_optional("until")?, &holes).await?;
+    note_reread(tx, held).await?;
+    dead_letters::settle(tx, held.id).await?;
     Ok(Progress::Completed)
 }
 
@@ -239,5 +244,34 @@ async fn cover(tx: &mut Transaction, held: &Held, until: Option<Instant>, holes:
         .execute(&mut **tx)
         .await
         .map_err(unavailable)?;
+    Ok(())
+}
+
+/// Notes that a nightly run has read again all that it wanted, once the last of its windows is complete. With anything of the
+/// record on its way or given up it has not: the next night begins where the last whole one did.
+async fn note_reread(tx: &mut Transaction, held: &Held) -> Result<()> {
+    let row = sql("SELECT sync, reason, requested_at FROM requests WHERE id = $1")
+        .bind(held.id.to_string())
+        .fetch_one(&mut **tx)
+        .await
+        .map_err(unavailable)?;
+    let row = Columns::new(&row, "requests");
+    let nightly = row.get::<String>("reason")? == SyncReason::Nightly.as_str();
+    if !nightly || !matches!(held.query, Query::Window(_)) {
+        return Ok(());
+    }
+    sql("UPDATE coverage SET reread = $3
+         WHERE link = $1 AND record = $2 AND (reread IS NULL OR reread < $3)
+           AND NOT EXISTS (SELECT 1 FROM requests AS other
+                           WHERE other.link = $1 AND other.record = $2
+                             AND (other.state IN ('requested', 'fetching', 'fetched')
+                               OR (other.state = 'failed' AND other.sync = $4)))")
+    .bind(held.link.to_string())
+    .bind(held.record.as_str())
+    .bind(row.get::<i64>("requested_at")?)
+    .bind(row.get::<String>("sync")?)
+    .execute(&mut **tx)
+    .await
+    .map_err(unavailable)?;
     Ok(())
 }

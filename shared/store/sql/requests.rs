@@ -56,7 +56,7 @@ pub(super) fn query(row: &Columns<'_>) -> Result<Query> {
 }
 
 /// `query_start` and `query_end`. A window shorter than a microsecond is stored as one microsecond, not as none.
-fn bounds(query: &Query) -> (i64, Option<i64>) {
+pub(crate) fn bounds(query: &Query) -> (i64, Option<i64>) {
     match query {
         Query::Since { since } => (micros(*since), None),
         Query::Window(w) => (micros(w.start), Some(micros(w.end).max(micros(w.start).saturating_add(1)))),

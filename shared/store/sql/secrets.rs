@@ -1,34 +1,16 @@
-//! Tickets, tokens, leases and quotas: each decided by one statement, so that exactly one process wins.
+//! Tickets, tokens and leases: each decided by one statement, so that exactly one process wins.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
-use ohx_domain::{Instant, LinkId};
-use ohx_store::{Quota, Rate, Result, Secrets, StoredTokens, Ticket, TicketKind};
+use ohx_domain::{Instant, LinkId, ProviderName};
+use ohx_store::{OutageGate, Refusals, Result, Secrets, StoredTokens, Ticket, TicketKind, Witnesses};
 
 use super::columns::Columns;
 use super::errors::conflict_or_unavailable;
 use super::values::{duration, micros};
-use super::{sql, unavailable};
+use super::{refusals, sql, unavailable};
 use crate::Engine;
-
-const MINUTE: i64 = 60_000_000;
-
-/// The generic cell rate algorithm (ITU-T I.371, annex A), in microseconds.
-struct Gcra {
-    /// Between two calls at an even pace, rounded up: never faster than the provider allows.
-    interval: i64,
-    /// How far ahead of the even pace a burst may run.
-    tolerance: i64,
-}
-
-impl Gcra {
-    fn new(rate: Rate) -> Self {
-        let per_minute = i64::from(rate.per_minute.max(1));
-        let interval = (MINUTE + per_minute - 1) / per_minute;
-        Self { interval, tolerance: interval.saturating_mul(i64::from(rate.burst.max(1)) - 1) }
-    }
-}
 
 #[async_trait]
 impl Secrets for Engine {
@@ -80,8 +62,10 @@ impl Secrets for Engine {
     }
 
     async fn tokens(&self, link: LinkId) -> Result<Option<StoredTokens>> {
-        let row = sql("SELECT sealed_tokens, tokens_expire_at, token_version FROM links
-             WHERE id = $1 AND sealed_tokens IS NOT NULL")
+        let row = sql(
+            "SELECT sealed_tokens, tokens_expire_at, token_version, refreshed_at, refused_since, refused_at
+             FROM links WHERE id = $1 AND sealed_tokens IS NOT NULL",
+        )
         .bind(link.to_string())
         .fetch_optional(self.reader())
         .await
@@ -92,6 +76,8 @@ impl Secrets for Engine {
                 sealed: row.get("sealed_tokens")?,
                 expires_at: row.instant("tokens_expire_at")?,
                 version: row.get("token_version")?,
+                refreshed_at: row.instant_optional("refreshed_at")?,
+                refused: row.instant_optional("refused_since")?.zip(row.instant_optional("refused_at")?),
             })
         })
         .transpose()
@@ -103,19 +89,43 @@ impl Secrets for Engine {
         version: i64,
         sealed: &[u8],
         expires_at: Instant,
+        now: Instant,
     ) -> Result<bool> {
         // Without tokens there is nothing to replace: a refresh that was under way must not undo a disconnection.
         let replaced = sql("UPDATE links
-             SET sealed_tokens = $3, tokens_expire_at = $4, token_version = token_version + 1
+             SET sealed_tokens = $3, tokens_expire_at = $4, token_version = token_version + 1, refreshed_at = $5
              WHERE id = $1 AND token_version = $2 AND sealed_tokens IS NOT NULL")
         .bind(link.to_string())
         .bind(version)
         .bind(sealed)
         .bind(micros(expires_at))
+        .bind(micros(now))
         .execute(self.writer())
         .await
         .map_err(unavailable)?;
         Ok(replaced.rows_affected() == 1)
+    }
+
+    async fn note_refusal(
+        &self,
+        link: LinkId,
+        version: i64,
+        now: Instant,
+        witnesses: Witnesses,
+    ) -> Result<Option<Refusals>> {
+        refusals::note(self, link, version, now, witnesses).await
+    }
+
+    async fn trust(&self, link: LinkId) -> Result<bool> {
+        refusals::trust(self, link).await
+    }
+
+    async fn outage_gate(&self, app: &ProviderName, now: Instant, pause: Duration) -> Result<OutageGate> {
+        refusals::gate(self, app, now, pause).await
+    }
+
+    async fn begin_outage(&self, app: &ProviderName, now: Instant, pause: Duration) -> Result<bool> {
+        refusals::begin(self, app, now, pause).await
     }
 
     async fn acquire_lease(&self, name: &str, holder: &str, ttl: Duration, now: Instant) -> Result<bool> {
@@ -135,61 +145,6 @@ impl Secrets for Engine {
     async fn release_lease(&self, name: &str, holder: &str) -> Result<()> {
         let release = sql("DELETE FROM leases WHERE name = $1 AND holder = $2").bind(name).bind(holder);
         release.execute(self.writer()).await.map_err(unavailable)?;
-        Ok(())
-    }
-
-    async fn take_quota(&self, bucket: &str, rate: Rate, now: Instant) -> Result<Quota> {
-        let Gcra { interval, tolerance } = Gcra::new(rate);
-        // `due_at` is when the next call would be due at an even pace; a call may come `tolerance` before that. A
-        // drained bucket is one whose whole burst is used up at `drained_until`, whatever the rate is by then.
-        let taken = sql(concat!(
-            "INSERT INTO quotas AS q (bucket, due_at) VALUES ($1, $2 + $3)
-             ON CONFLICT (bucket) DO UPDATE SET due_at = $3 + ",
-            greatest!(),
-            "($2, q.due_at, COALESCE(q.drained_until + $4, q.due_at))
-             WHERE ",
-            greatest!(),
-            "(q.due_at, COALESCE(q.drained_until + $4, q.due_at)) - $4 <= $2"
-        ))
-        .bind(bucket)
-        .bind(micros(now))
-        .bind(interval)
-        .bind(tolerance)
-        .execute(self.writer())
-        .await
-        .map_err(unavailable)?;
-        if taken.rows_affected() == 1 {
-            return Ok(Quota::Granted);
-        }
-        // Another process may have taken a call in between. Then the wait is longer by that, which is the truth now.
-        let row = sql(concat!(
-            "SELECT ",
-            greatest!(),
-            "(due_at, COALESCE(drained_until + $2, due_at)) - $2 AS free_at FROM quotas WHERE bucket = $1"
-        ))
-        .bind(bucket)
-        .bind(tolerance)
-        .fetch_one(self.reader())
-        .await
-        .map_err(unavailable)?;
-        let wait = Columns::new(&row, "quotas").get::<i64>("free_at")?.saturating_sub(micros(now));
-        Ok(Quota::Wait(Duration::from_micros(u64::try_from(wait).unwrap_or(0).max(1))))
-    }
-
-    async fn drain_quota(&self, bucket: &str, until: Instant) -> Result<()> {
-        // Of two drains the later end counts: answers of one provider may arrive out of order.
-        sql(concat!(
-            "INSERT INTO quotas AS q (bucket, due_at, drained_until) VALUES ($1, $2, $2)
-             ON CONFLICT (bucket) DO UPDATE
-             SET drained_until = ",
-            greatest!(),
-            "(excluded.drained_until, COALESCE(q.drained_until, excluded.drained_until))"
-        ))
-        .bind(bucket)
-        .bind(micros(until))
-        .execute(self.writer())
-        .await
-        .map_err(unavailable)?;
         Ok(())
     }
 }

@@ -13,7 +13,8 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use ohx_domain::{
-    Counts, Instant, Intervals, LinkId, Query, Record, Request, RequestId, RunId, SyncId, SyncReason,
+    Counts, Instant, Interval, Intervals, LinkId, Query, Record, Request, RequestId, RequestState, RunId,
+    SyncId, SyncReason,
 };
 
 use crate::Result;
@@ -33,6 +34,26 @@ pub struct NewRequest {
     pub query: Query,
     /// Why.
     pub reason: SyncReason,
+}
+
+impl NewRequest {
+    /// The row that it becomes.
+    pub fn into_request(self, at: Instant) -> Request {
+        Request {
+            id: self.id,
+            sync: self.sync,
+            link: self.link,
+            record: self.record,
+            query: self.query,
+            reason: self.reason,
+            state: RequestState::Requested,
+            note: None,
+            attempts: 0,
+            counts: Counts::default(),
+            requested_at: at,
+            updated_at: at,
+        }
+    }
 }
 
 /// What became of a new request.
@@ -85,6 +106,9 @@ pub struct Coverage {
     pub published: Intervals,
     /// The provider's clock up to which every change has been seen and published.
     pub cursor: Option<Instant>,
+    /// Where the provider cannot say what changed: when the last nightly run began that read everything it wanted, by our
+    /// clock. What was measured before and came later is behind it, and the next run begins an overlap before it.
+    pub reread: Option<Instant>,
 }
 
 /// Which open requests to list.
@@ -96,6 +120,19 @@ pub struct OpenRequests {
     pub idle_since: Option<Instant>,
     /// Only after this id.
     pub after: Option<RequestId>,
+    /// At most so many, 1 to 1000.
+    pub limit: u32,
+}
+
+/// Which requests of a record to list.
+#[derive(Debug, Clone)]
+pub struct RequestsOfRecord {
+    /// Of this link.
+    pub link: LinkId,
+    /// Of this record.
+    pub record: Record,
+    /// Those that have to do with this span.
+    pub within: Interval,
     /// At most so many, 1 to 1000.
     pub limit: u32,
 }
@@ -145,6 +182,10 @@ pub trait Ledger: Send + Sync {
 
     /// Open requests, by id.
     async fn open_requests(&self, filter: &OpenRequests) -> Result<Vec<Request>>;
+
+    /// The requests of one record of a link that have to do with a span of time, the latest first: windows that overlap
+    /// it, and every "since" that was asked after its start.
+    async fn requests_of_record(&self, filter: &RequestsOfRecord) -> Result<Vec<Request>>;
 
     /// The requests of one sync, by id.
     async fn requests_of_sync(&self, sync: SyncId) -> Result<Vec<Request>>;

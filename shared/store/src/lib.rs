@@ -9,6 +9,8 @@
 mod dead_letter;
 mod ledger;
 mod mappings;
+mod planning;
+mod quotas;
 mod secrets;
 mod signing;
 
@@ -21,10 +23,16 @@ use ohx_domain::{
     ProviderName, PushState,
 };
 
-pub use dead_letter::{DeadLetter, DeadLetters};
-pub use ledger::{Acknowledgement, Coverage, Ledger, NewRequest, OpenRequests, Progress, Requested};
+pub use dead_letter::{
+    BuriedLetter, DeadLetter, DeadLetters, InvalidCursor, LetterCursor, LetterFilter, Replay,
+};
+pub use ledger::{
+    Acknowledgement, Coverage, Ledger, NewRequest, OpenRequests, Progress, Requested, RequestsOfRecord,
+};
 pub use mappings::{MappingFilter, MappingSummary, Mappings, NewActivation, NewMapping, SavedMapping};
-pub use secrets::{Quota, Rate, Secrets, StoredTokens, Ticket, TicketKind};
+pub use planning::{Planning, WorkAhead};
+pub use quotas::{Quota, Quotas, Rate, Take, Taken};
+pub use secrets::{OutageGate, Refusals, Secrets, StoredTokens, Ticket, TicketKind, Witnesses};
 pub use signing::{NewSigningKey, Signing, StoredSigningKey};
 
 /// Why a store could not do as asked.
@@ -72,9 +80,15 @@ pub enum StoreError {
 pub type Result<T> = std::result::Result<T, StoreError>;
 
 /// Everything together: what a function's state holds.
-pub trait Store: Configuration + Links + Secrets + Signing + Ledger + Mappings + DeadLetters {}
+pub trait Store:
+    Configuration + Links + Secrets + Quotas + Signing + Ledger + Planning + Mappings + DeadLetters
+{
+}
 
-impl<T: Configuration + Links + Secrets + Signing + Ledger + Mappings + DeadLetters> Store for T {}
+impl<T: Configuration + Links + Secrets + Quotas + Signing + Ledger + Planning + Mappings + DeadLetters> Store
+    for T
+{
+}
 
 /// A store as it is passed around.
 pub type SharedStore = Arc<dyn Store>;
@@ -130,6 +144,17 @@ pub struct Connection {
     pub history_start: Option<Instant>,
 }
 
+/// Why a link needs a consent.
+#[derive(Debug, Clone, Copy)]
+pub struct ConsentNeed<'a> {
+    /// For programs, in one word.
+    pub code: &'a str,
+    /// For a person.
+    pub reason: &'a str,
+    /// Since when.
+    pub since: Instant,
+}
+
 /// Which links to list.
 #[derive(Debug, Clone, Default)]
 pub struct LinkFilter {
@@ -174,6 +199,13 @@ pub trait Links: Send + Sync {
 
     /// The links (active, or in need of consent) that an account digest belongs to.
     async fn links_of_account(&self, account_digest: &[u8; 32]) -> Result<Vec<LinkId>>;
+
+    /// Moves an active link whose token pair still is the one of `version` to `ReauthorizationRequired`. `true` for exactly
+    /// one of those who find out.
+    async fn require_consent(&self, id: LinkId, version: i64, need: &ConsentNeed<'_>) -> Result<bool>;
+
+    /// Moves the beginning of a connected link's history back to `start`. `false` where it is not later.
+    async fn extend_history(&self, id: LinkId, start: Instant) -> Result<bool>;
 
     /// Moves a link to a state, with a reason for a person. To `Disconnected` also destroys its data key, tokens,
     /// sealed account and account digest.

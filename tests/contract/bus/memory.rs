@@ -50,6 +50,26 @@ async fn a_full_lane_makes_publishers_wait_and_no_other_lane() {
     within(running).await.unwrap();
 }
 
+/// A night's work that waits for a quota must not hold up a notification.
+#[tokio::test]
+async fn what_waits_for_its_time_keeps_out_nothing_urgent() {
+    let bus = MemoryBus::new(MemoryConfig { delayed: 2, ..MemoryConfig::default() });
+    let sync = |n: u32, priority| event(n, types::SYNC_REQUESTED, priority);
+    for n in 0..3 {
+        bus.publish_after(sync(n, Priority::Low), Duration::from_secs(3600)).await.unwrap();
+    }
+    let blocked = bus.publish(vec![sync(3, Priority::Low)]);
+    tokio::pin!(blocked);
+    assert!(poll!(&mut blocked).is_pending());
+    within(bus.publish(vec![sync(4, Priority::High), sync(5, Priority::High)])).await.unwrap();
+    // But there is an end to it.
+    bus.publish_after(sync(6, Priority::High), Duration::from_secs(3600)).await.unwrap();
+    let urgent = bus.publish(vec![sync(7, Priority::High)]);
+    tokio::pin!(urgent);
+    assert!(poll!(&mut urgent).is_pending());
+    assert!(poll!(&mut blocked).is_pending());
+}
+
 #[tokio::test]
 async fn a_closed_bus_takes_nothing_and_frees_who_waits() {
     let bus = MemoryBus::new(MemoryConfig { workers: 1, queued: 1, ..MemoryConfig::default() });

@@ -2,19 +2,19 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use cloudevents::AttributesReader as _;
 use ohx_bus::{Bus as _, BusError};
 use ohx_bus_redis::{RedisBus, RedisRelay, RelayConfig, SetupError};
 use ohx_events::{Event, Function, Priority, types};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::functions::{Functions, Graves, event, status};
-use crate::rig::{TestRedis, Transport, deliver_to, quick, relay_config, until, within};
+use crate::rig::{Proxy, TestRedis, Transport, deliver_to, quick, relay_config, until, within};
 
 fn sync(id: impl ToString) -> Event {
     event(id, types::SYNC_REQUESTED, Priority::Normal)
@@ -261,48 +261,12 @@ async fn a_relay_survives_the_loss_of_its_streams() {
     redis.assert_clean().await;
 }
 
-/// A way to Redis that can be cut.
-struct Proxy {
-    url: String,
-    up: watch::Sender<bool>,
-    /// Connections turned away while it was cut.
-    refused: Arc<AtomicUsize>,
-}
-
-impl Proxy {
-    async fn start(redis: &TestRedis) -> Self {
-        let target = redis.url.split_once("://").unwrap().1.split('/').next().unwrap().to_owned();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("redis://{}", listener.local_addr().unwrap());
-        let up = watch::Sender::new(true);
-        let refused = Arc::new(AtomicUsize::new(0));
-        let (state, count) = (up.clone(), refused.clone());
-        tokio::spawn(async move {
-            loop {
-                let (mut inward, _) = listener.accept().await.unwrap();
-                let (target, mut state) = (target.clone(), state.subscribe());
-                if !*state.borrow() {
-                    count.fetch_add(1, Ordering::SeqCst);
-                    continue;
-                }
-                tokio::spawn(async move {
-                    let mut outward = TcpStream::connect(target).await.unwrap();
-                    tokio::select! {
-                        _ = tokio::io::copy_bidirectional(&mut inward, &mut outward) => {}
-                        _ = state.wait_for(|up| !*up) => {}
-                    }
-                });
-            }
-        });
-        Self { url, up, refused }
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_absent_redis_is_an_error_and_nothing_is_lost() {
     let redis = TestRedis::new();
-    let proxy = Proxy::start(&redis).await;
-    let bus = RedisBus::connect(&proxy.url, &redis.prefix).unwrap();
+    let proxy = Proxy::start(redis.url.split_once("://").unwrap().1.trim_end_matches('/')).await;
+    let cut = format!("redis://{}", proxy.address);
+    let bus = RedisBus::connect(&cut, &redis.prefix).unwrap();
     let graves = Arc::new(Graves::default());
     let gate = Arc::new(Semaphore::new(0));
     let closed = gate.clone();
@@ -315,7 +279,7 @@ async fn an_absent_redis_is_an_error_and_nothing_is_lost() {
             status(200)
         }
     });
-    let relay = Relay::start(&proxy.url, &redis.prefix, "one", relay_config(), &functions, &graves).await;
+    let relay = Relay::start(&cut, &redis.prefix, "one", relay_config(), &functions, &graves).await;
     bus.ping().await.unwrap();
     bus.publish(vec![sync("in-hand")]).await.unwrap();
     until(async || functions.calls().len() == 1).await;

@@ -1,7 +1,9 @@
 //! A bus under test: an engine, functions behind it, and a place for dead letters.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use ohx_bus::deliver::{HttpDeliver, RouterDeliver};
@@ -9,13 +11,16 @@ use ohx_bus::memory::{MemoryBus, MemoryConfig};
 use ohx_bus::retry::RetryPolicy;
 use ohx_bus::{Deliver, Depth, SharedBus};
 use ohx_bus_redis::{RedisBus, RedisRelay, RelayConfig};
-use ohx_domain::LinkId;
+use ohx_bus_sqs::{SqsBus, SqsRelay};
+use ohx_domain::{LinkId, SystemClock};
 use ohx_events::Function;
 use redis::aio::MultiplexedConnection;
-use tokio::sync::oneshot;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::functions::{Functions, Graves, client, serve};
+use crate::sqs_rig::{TestSqs, sqs_config};
 
 /// How long any test waits for what should happen at once.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -24,6 +29,7 @@ const DEADLINE: Duration = Duration::from_secs(30);
 pub(crate) enum Engine {
     Memory,
     Redis,
+    Sqs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +64,7 @@ pub(crate) fn quick(attempts: u32) -> RetryPolicy {
 enum Bus {
     Memory(MemoryBus),
     Redis(RedisBus, TestRedis),
+    Sqs(SqsBus, TestSqs),
 }
 
 pub(crate) struct Rig {
@@ -70,7 +77,7 @@ pub(crate) struct Rig {
 
 impl Rig {
     /// A bus that takes events and delivers none until [`Rig::run`].
-    pub(crate) fn new(options: Options, functions: Functions) -> Self {
+    pub(crate) async fn new(options: Options, functions: Functions) -> Self {
         let bus = match options.engine {
             Engine::Memory => Bus::Memory(MemoryBus::new(MemoryConfig {
                 workers: options.concurrency,
@@ -81,13 +88,17 @@ impl Rig {
                 let redis = TestRedis::new();
                 Bus::Redis(RedisBus::connect(&redis.url, &redis.prefix).unwrap(), redis)
             }
+            Engine::Sqs => {
+                let sqs = TestSqs::new().await;
+                Bus::Sqs(SqsBus::connect(&sqs.place), sqs)
+            }
         };
         Self { bus, functions, graves: Arc::default(), options, running: None }
     }
 
     /// A bus that delivers.
     pub(crate) async fn start(options: Options, functions: Functions) -> Self {
-        let mut rig = Self::new(options, functions);
+        let mut rig = Self::new(options, functions).await;
         rig.run().await;
         rig
     }
@@ -96,6 +107,7 @@ impl Rig {
         match &self.bus {
             Bus::Memory(bus) => Arc::new(bus.clone()),
             Bus::Redis(bus, _) => Arc::new(bus.clone()),
+            Bus::Sqs(bus, _) => Arc::new(bus.clone()),
         }
     }
 
@@ -116,6 +128,12 @@ impl Rig {
                 let relay = RedisRelay::new(&redis.url, &redis.prefix, "one", config).unwrap();
                 tokio::spawn(async move { relay.run(deliver, graves, policy, shutdown).await.unwrap() })
             }
+            Bus::Sqs(_, sqs) => {
+                let config =
+                    ohx_bus_sqs::RelayConfig { concurrency: self.options.concurrency, ..sqs_config() };
+                let relay = SqsRelay::new(&sqs.place, Arc::new(SystemClock), config).unwrap();
+                tokio::spawn(async move { relay.run(deliver, graves, policy, shutdown).await })
+            }
         };
         self.running = Some((stop, task));
     }
@@ -124,6 +142,16 @@ impl Rig {
         match &self.bus {
             Bus::Memory(bus) => bus.depth(),
             Bus::Redis(bus, _) => bus.depth().await.unwrap(),
+            Bus::Sqs(bus, _) => bus.depth().await.unwrap(),
+        }
+    }
+
+    /// How many events wait for another attempt; SQS counts those in hand, too.
+    pub(crate) async fn put_off(&self) -> u64 {
+        let depth = self.depth().await;
+        match self.options.engine {
+            Engine::Memory | Engine::Redis => depth.delayed,
+            Engine::Sqs => depth.delayed + depth.queues.values().map(|queue| queue.in_hand).sum::<u64>(),
         }
     }
 
@@ -132,6 +160,7 @@ impl Rig {
         match &self.bus {
             Bus::Memory(bus) => within(bus.idle()).await,
             Bus::Redis(..) => until(async || self.depth().await.is_empty()).await,
+            Bus::Sqs(bus, _) => crate::sqs_rig::settled(bus).await,
         }
     }
 
@@ -147,8 +176,10 @@ impl Rig {
         self.idle().await;
         within(self.stop()).await.unwrap();
         assert!(self.depth().await.is_empty());
-        if let Bus::Redis(_, redis) = &self.bus {
-            redis.assert_clean().await;
+        match &self.bus {
+            Bus::Memory(_) => {}
+            Bus::Redis(_, redis) => redis.assert_clean().await,
+            Bus::Sqs(_, sqs) => sqs.assert_clean().await,
         }
     }
 }
@@ -222,6 +253,44 @@ impl TestRedis {
             );
             let _: () = redis::cmd("DEL").arg(&key).query_async(&mut connection).await.unwrap();
         }
+    }
+}
+
+/// A way to a broker that can be cut.
+pub(crate) struct Proxy {
+    pub(crate) address: SocketAddr,
+    pub(crate) up: watch::Sender<bool>,
+    /// Connections turned away while it was cut.
+    pub(crate) refused: Arc<AtomicUsize>,
+}
+
+impl Proxy {
+    /// To `target`, a host and port.
+    pub(crate) async fn start(target: &str) -> Self {
+        let target = target.to_owned();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let up = watch::Sender::new(true);
+        let refused = Arc::new(AtomicUsize::new(0));
+        let (state, count) = (up.clone(), refused.clone());
+        tokio::spawn(async move {
+            loop {
+                let (mut inward, _) = listener.accept().await.unwrap();
+                let (target, mut state) = (target.clone(), state.subscribe());
+                if !*state.borrow() {
+                    count.fetch_add(1, Ordering::SeqCst);
+                    continue;
+                }
+                tokio::spawn(async move {
+                    let mut outward = TcpStream::connect(target).await.unwrap();
+                    tokio::select! {
+                        _ = tokio::io::copy_bidirectional(&mut inward, &mut outward) => {}
+                        _ = state.wait_for(|up| !*up) => {}
+                    }
+                });
+            }
+        });
+        Self { address, up, refused }
     }
 }
 

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use axum::response::IntoResponse as _;
 use cloudevents::AttributesReader as _;
+use ohx_bus::deliver::SinkDeliver;
 use ohx_bus::sink::SinkBus;
-use ohx_bus::{Bus as _, BusError};
-use ohx_events::{Function, Priority, types};
+use ohx_bus::{Bus as _, BusError, Deliver as _, Verdict};
+use ohx_events::{Function, Priority, subscribers, types};
 
 use crate::functions::{Functions, client, event, serve, status};
 use crate::rig::within;
@@ -69,4 +71,36 @@ async fn ping_tells_a_broker_from_none() {
     assert!(matches!(within(nobody.ping()).await, Err(BusError::Unavailable(_))));
     let lost = nobody.publish(vec![event("lost", types::PING, Priority::High)]);
     assert!(matches!(within(lost).await, Err(BusError::Unavailable(_))));
+}
+
+#[tokio::test]
+async fn a_relay_gives_the_broker_each_event_once() {
+    let functions = Functions::new(|call| async move {
+        match call.event.id() {
+            // A broker may say something beside its 2xx.
+            "chatty" => axum::Json(serde_json::json!({"accepted": true})).into_response(),
+            id => status(id.parse().unwrap_or(202)),
+        }
+    });
+    let router = functions.routers().remove(&Function::Fetch).unwrap();
+    let url = format!("http://{}/", serve(router).await).parse().unwrap();
+    let sink = SinkDeliver::new(client(), url);
+    // Two functions listen, so that the queues hold it twice.
+    let connected = event("connected", types::LINK_CONNECTED, Priority::High);
+    assert_eq!(subscribers(types::LINK_CONNECTED).len(), 2);
+    for to in subscribers(types::LINK_CONNECTED) {
+        assert_eq!(within(sink.deliver(*to, &connected)).await, Verdict::Done);
+    }
+    assert_eq!(functions.calls_of("connected").len(), 1);
+    // A queue that an older version filled: nobody else has a copy of what is in it.
+    let strange = event("strange", types::RECORDS_FETCHED, Priority::High);
+    assert_eq!(within(sink.deliver(Function::Devices, &strange)).await, Verdict::Done);
+    assert_eq!(functions.calls_of("strange").len(), 1);
+    for (id, verdict) in
+        [("chatty", "Done"), ("404", "Retry"), ("429", "Retry"), ("503", "Retry"), ("413", "Reject")]
+    {
+        let answer =
+            within(sink.deliver(Function::Fetch, &event(id, types::SYNC_REQUESTED, Priority::Low))).await;
+        assert!(format!("{answer:?}").starts_with(verdict), "{id}: {answer:?}");
+    }
 }

@@ -28,6 +28,7 @@ fn app(name: &str) -> ProviderApp {
         scopes: vec!["user.metrics".to_owned()],
         records: vec!["getmeas".parse().unwrap(), "sleep-getsummary".parse().unwrap()],
         requests_per_minute: Some(120),
+        notify_from: vec!["203.0.113.0/24".parse().unwrap(), "2001:db8::/32".parse().unwrap()],
         options: BTreeMap::from([("notifications".to_owned(), "registered".to_owned())]),
     }
 }

@@ -55,7 +55,7 @@ async fn a_window_is_covered_once_it_is_complete(rig: Rig) {
     rig.store.acknowledge(&ack(id, run, 0), at(1)).await.unwrap();
     assert_eq!(coverage(&rig, link).await, Coverage::default());
     rig.store.acknowledge(&ack(id, run, 1), at(1)).await.unwrap();
-    assert_eq!(coverage(&rig, link).await, Coverage { published: spans(&[(10, 20)]), cursor: None });
+    assert_eq!(coverage(&rig, link).await, Coverage { published: spans(&[(10, 20)]), ..Coverage::default() });
 }
 
 async fn nothing_is_known_of_later_than_the_providers_clock(rig: Rig) {
@@ -133,18 +133,27 @@ async fn holes_are_filled_by_reading_again(rig: Rig) {
 async fn since_moves_the_cursor(rig: Rig) {
     let link = LinkId::new();
     done(&rig, link, since(10), Some(at(20)), Vec::new()).await;
-    assert_eq!(coverage(&rig, link).await, Coverage { published: spans(&[(10, 20)]), cursor: Some(at(20)) });
+    assert_eq!(
+        coverage(&rig, link).await,
+        Coverage { published: spans(&[(10, 20)]), cursor: Some(at(20)), reread: None }
+    );
     // From the cursor itself, and from before it.
     done(&rig, link, since(20), Some(at(30)), Vec::new()).await;
     done(&rig, link, since(15), Some(at(40)), Vec::new()).await;
-    assert_eq!(coverage(&rig, link).await, Coverage { published: spans(&[(10, 40)]), cursor: Some(at(40)) });
+    assert_eq!(
+        coverage(&rig, link).await,
+        Coverage { published: spans(&[(10, 40)]), cursor: Some(at(40)), reread: None }
+    );
 }
 
 async fn the_cursor_never_moves_back(rig: Rig) {
     let link = LinkId::new();
     rig.store.init_cursor(link, &record(), at(100)).await.unwrap();
     done(&rig, link, since(10), Some(at(20)), Vec::new()).await;
-    assert_eq!(coverage(&rig, link).await, Coverage { published: spans(&[(10, 20)]), cursor: Some(at(100)) });
+    assert_eq!(
+        coverage(&rig, link).await,
+        Coverage { published: spans(&[(10, 20)]), cursor: Some(at(100)), reread: None }
+    );
 }
 
 async fn a_gap_before_since_stays_visible(rig: Rig) {
@@ -160,7 +169,10 @@ async fn without_the_providers_clock_the_cursor_stays(rig: Rig) {
     let link = LinkId::new();
     done(&rig, link, window(0, 30), None, Vec::new()).await;
     done(&rig, link, since(10), None, vec![at(5)]).await;
-    assert_eq!(coverage(&rig, link).await, Coverage { published: spans(&[(0, 5), (6, 30)]), cursor: None });
+    assert_eq!(
+        coverage(&rig, link).await,
+        Coverage { published: spans(&[(0, 5), (6, 30)]), ..Coverage::default() }
+    );
 }
 
 async fn a_window_does_not_move_the_cursor(rig: Rig) {
@@ -174,7 +186,10 @@ async fn the_cursor_is_set_once(rig: Rig) {
     done(&rig, link, window(0, 30), None, Vec::new()).await;
     rig.store.init_cursor(link, &record(), at(10)).await.unwrap();
     rig.other.init_cursor(link, &record(), at(99)).await.unwrap();
-    assert_eq!(coverage(&rig, link).await, Coverage { published: spans(&[(0, 30)]), cursor: Some(at(10)) });
+    assert_eq!(
+        coverage(&rig, link).await,
+        Coverage { published: spans(&[(0, 30)]), cursor: Some(at(10)), reread: None }
+    );
 }
 
 async fn records_and_links_are_apart(rig: Rig) {

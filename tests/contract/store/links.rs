@@ -113,7 +113,8 @@ async fn a_state_comes_with_its_reason(rig: Rig) {
         (LinkState::Pending, Some("again")),
     ] {
         rig.store.set_link_state(id, state, reason).await.unwrap();
-        let expected = Link { state, state_reason: reason.map(str::to_owned), ..before.clone() };
+        let expected =
+            Link { state, state_reason: reason.map(str::to_owned), state_since: None, ..before.clone() };
         assert_eq!(rig.store.link(id).await.unwrap(), Some(expected));
         assert!(rig.store.tokens(id).await.unwrap().is_some());
     }
@@ -139,6 +140,7 @@ async fn disconnecting_destroys_what_is_secret(rig: Rig) {
     let expected = Link {
         state: LinkState::Disconnected,
         state_reason: Some("the patient's wish".to_owned()),
+        state_since: None,
         data_key: None,
         ..before
     };

@@ -39,11 +39,18 @@ async fn a_consent_takes_effect_as_a_whole(rig: Rig) {
         push: PushState::Unknown,
         data_key: Some(given.data_key.clone()),
         connected_at: Some(at(100)),
+        state_since: Some(at(100)),
         ..link.clone()
     };
     assert_eq!(rig.other.link(link.id).await.unwrap(), Some(expected));
     assert_eq!(rig.other.sealed_account(link.id).await.unwrap(), Some(given.sealed_account));
-    let tokens = StoredTokens { sealed: given.sealed_tokens, expires_at: given.tokens_expire_at, version: 1 };
+    let tokens = StoredTokens {
+        sealed: given.sealed_tokens,
+        expires_at: given.tokens_expire_at,
+        version: 1,
+        refreshed_at: Some(at(100)),
+        refused: None,
+    };
     assert_eq!(rig.other.tokens(link.id).await.unwrap(), Some(tokens));
 }
 

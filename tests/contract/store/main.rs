@@ -6,18 +6,24 @@
 
 mod configuration;
 mod dead_letters;
+mod dead_letters_replay;
 mod engines;
 mod ledger_completion;
 mod ledger_coverage;
 mod ledger_lists;
+mod ledger_of_record;
 mod ledger_orders;
 mod ledger_races;
 mod ledger_requests;
+mod ledger_reread;
 mod ledger_skips;
 mod links;
 mod links_connect;
+mod links_need;
 mod mappings;
 mod mappings_active;
+mod planning;
+mod quotas_together;
 mod rig;
 mod samples;
 mod secrets_leases;

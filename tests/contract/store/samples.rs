@@ -43,6 +43,8 @@ pub(crate) fn pending(patient: &str) -> Link {
         also: Vec::new(),
         state: LinkState::Pending,
         state_reason: None,
+        state_code: None,
+        state_since: None,
         backfill_days: 30,
         account: None,
         scopes: Vec::new(),

@@ -156,6 +156,7 @@ impl Demo {
             ("OHX_KEYS", format!("demo:{}", ohx_seal::generate_key().expose_secret())),
             ("OHX_API_KEY", api_key.clone()),
             ("OHX_PUBLIC_URL", url.clone()),
+            ("OHX_API_URL", url.clone()),
             ("OHX_IDENTIFIER_BASE", "https://ohx.example.org/ns".to_owned()),
         ];
         let settings = Settings::from_pairs(own.into_iter().chain(world.environment()?));
@@ -174,7 +175,9 @@ impl Demo {
             && !self.once
         {
             println!("\nStill serving. Ctrl-C ends it.");
-            println!("  exchange  {}   API key: {}", show.url, show.api_key);
+            println!("  console   {}/console/", show.url);
+            println!("            sign in with the API key {}", show.api_key);
+            println!("  API       {}/api/", show.url);
             println!("  FHIR      {}/Observation?subject={}", show.world.fhir_url, PEOPLE[0].patient);
             println!("  Withings  {}/_sandbox/withings/", show.world.withings_url);
             println!("  Google    {}/_sandbox/google-health/", show.world.fitbit_url);

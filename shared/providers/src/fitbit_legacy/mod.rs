@@ -24,7 +24,7 @@ mod zone;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use ohx_domain::{Clock, ProviderApp, Query, Record, SystemClock};
+use ohx_domain::{Clock, Instant, ProviderApp, Query, Record, SystemClock};
 use secrecy::SecretString;
 use url::Url;
 
@@ -33,8 +33,8 @@ use self::memory::Memory;
 use self::records::RECORDS;
 use crate::bases::bases;
 use crate::{
-    App, Grant, Kind, Page, PageToken, PairedDevice, Provider, ProviderError, Received, RecordSpec,
-    Subscriber, Subscriptions, WebhookRequest,
+    Allowance, App, Grant, Kind, Page, PageToken, PairedDevice, Provider, ProviderError, Received,
+    RecordSpec, Subscriber, Subscriptions, WebhookRequest,
 };
 
 /// The provider's type, in configuration and errors.
@@ -42,6 +42,8 @@ pub(crate) const KIND: &str = "fitbit-legacy";
 
 /// The option without which nothing is done.
 const ACCEPT: &str = "accept-retired-service";
+/// The option with the calls an hour that Fitbit allows for each patient.
+pub(crate) const PATIENT_REQUESTS: &str = "patient-requests-per-hour";
 /// The option with the subscriber's id.
 const SUBSCRIBER: &str = "subscriber";
 /// The secret that Fitbit tries the notification address with.
@@ -60,6 +62,7 @@ pub(crate) const ABOUT: Kind = Kind {
             "yes, to use a service that was announced to end on 30 September 2026; else every call is refused",
         ),
         (SUBSCRIBER, "the subscriber's id, where the app has several at Fitbit's developer site"),
+        (PATIENT_REQUESTS, "the calls an hour for each patient; 150, as Fitbit counts them, if not said"),
     ],
     consent: true,
     push: true,
@@ -163,6 +166,14 @@ impl Provider for FitbitLegacy {
     /// does not rush a service at its end.
     fn default_requests_per_minute(&self) -> u32 {
         120
+    }
+
+    fn patient_allowance(&self, app: &ProviderApp) -> Option<Allowance> {
+        Some(Allowance::of(app, PATIENT_REQUESTS, 150, status::HOUR))
+    }
+
+    fn spent_until(&self, access_token: &SecretString, now: Instant) -> Option<Instant> {
+        self.memory.of(access_token, now).spent.filter(|until| now < *until)
     }
 
     fn authorize_url(

@@ -90,7 +90,7 @@ pub(super) fn spent(call: &str, after: Duration) -> ProviderError {
         call: call.to_owned(),
         status: "rate limit".into(),
         meaning: "this patient's calls of this hour are used up: tried again when the hour is over".into(),
-        remedy: Remedy::Retry { after: Some(after) },
+        remedy: Remedy::Spent { after },
     }
 }
 
@@ -104,7 +104,8 @@ pub(super) fn refused(call: &str, answer: &Answer, said: &Said, fresh: bool) -> 
     if answer.status == StatusCode::TOO_MANY_REQUESTS || said.google.as_deref() == Some("RESOURCE_EXHAUSTED")
     {
         let reset = || answer.headers.get(RESET)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs);
-        return spent(call, answer.retry_after().or_else(reset).unwrap_or(WAIT).min(HOUR));
+        // The reset is what Fitbit counts by; Retry-After stands in for it.
+        return spent(call, reset().or_else(|| answer.retry_after()).unwrap_or(WAIT).min(HOUR));
     }
     let after = answer.retry_after().map(|wait| wait.min(HOUR));
     let (remedy, meaning) = match (answer.status.as_u16(), said.own.as_deref()) {
@@ -176,10 +177,11 @@ mod tests {
     fn only_the_patients_own_calls_pause() {
         let seconds =
             |headers: &[(&'static str, &str)]| match error(429, &own("system"), headers, false).remedy() {
-                Remedy::Retry { after: Some(after) } => after.as_secs(),
+                Remedy::Spent { after } => after.as_secs(),
                 other => panic!("{other:?}"),
             };
-        assert_eq!(seconds(&[("Retry-After", "120"), ("Fitbit-Rate-Limit-Reset", "1478")]), 120);
+        assert_eq!(seconds(&[("Retry-After", "120"), ("Fitbit-Rate-Limit-Reset", "1478")]), 1478);
+        assert_eq!(seconds(&[("Retry-After", "120")]), 120);
         for name in ["Fitbit-Rate-Limit-Reset", "fitbit-rate-limit-reset", "Fitbit-rate-limit-reset"] {
             assert_eq!(seconds(&[(name, "1478")]), 1478, "{name}");
         }

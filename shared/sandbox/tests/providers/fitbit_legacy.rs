@@ -40,7 +40,7 @@ impl Cloud for Legacy {
             "weight",
         ],
         // Until the hour is over, and for this person alone.
-        too_many: Remedy::Retry { after: Some(Duration::from_secs(3600)) },
+        too_many: Remedy::Spent { after: Duration::from_secs(3600) },
         broken: (1, 0),
         verbatim: true,
         not_applicable: &[(
@@ -75,6 +75,7 @@ impl Cloud for Legacy {
             scopes: Vec::new(),
             records: Vec::new(),
             requests_per_minute: None,
+            notify_from: Vec::new(),
             options: [("accept-retired-service".to_owned(), "yes".to_owned())].into(),
         };
         App { config, secret: CLIENT.1.into(), secrets: [("webhook".to_owned(), "c0de".into())].into() }

@@ -62,6 +62,7 @@ impl Cloud for Omron {
             scopes: Vec::new(),
             records: Vec::new(),
             requests_per_minute: None,
+            notify_from: Vec::new(),
             options: BTreeMap::new(),
         };
         App { config, secret: CLIENT.1.into(), secrets: BTreeMap::new() }

@@ -329,13 +329,15 @@ pub(crate) fn interval(from: i64, to: i64) -> Interval {
 
 /// Whether an error is only a matter of time.
 pub(crate) fn passes(error: &ProviderError) -> bool {
-    matches!(error.remedy(), Remedy::Retry { .. } | Remedy::SlowDown { .. })
+    matches!(error.remedy(), Remedy::Retry { .. } | Remedy::SlowDown { .. } | Remedy::Spent { .. })
 }
 
 /// How long an error says to wait.
 pub(crate) fn wait(error: &ProviderError) -> Option<Duration> {
     match error.remedy() {
-        Remedy::SlowDown { after } | Remedy::Retry { after: Some(after) } => Some(after),
+        Remedy::SlowDown { after } | Remedy::Spent { after } | Remedy::Retry { after: Some(after) } => {
+            Some(after)
+        }
         _ => None,
     }
 }

@@ -65,6 +65,7 @@ impl Cloud {
             scopes: Vec::new(),
             records: Vec::new(),
             requests_per_minute: None,
+            notify_from: Vec::new(),
             options: options.map(|(name, text)| (name.to_owned(), text)).into(),
         };
         assert_eq!(ohx_providers::check(&config), Ok(()));

@@ -63,6 +63,7 @@ impl Cloud {
             scopes: Vec::new(),
             records: ALL.iter().map(|record| record.parse().unwrap()).collect(),
             requests_per_minute: None,
+            notify_from: Vec::new(),
             options: [("accept-retired-service", "yes"), ("subscriber", "7")]
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
                 .into(),

@@ -71,6 +71,7 @@ impl Cloud {
             scopes: Vec::new(),
             records: Vec::new(),
             requests_per_minute: None,
+            notify_from: Vec::new(),
             options: [("project".to_owned(), "123456789012".to_owned())].into(),
         };
         let key = sim.service_account(&base).unwrap();

@@ -62,6 +62,7 @@ impl Cloud {
             scopes: Vec::new(),
             records: ALL.iter().map(|name| name.parse().unwrap()).collect(),
             requests_per_minute: None,
+            notify_from: Vec::new(),
             options: BTreeMap::new(),
         };
         let app = App { config, secret: "s3cr3t".into(), secrets: BTreeMap::new() };

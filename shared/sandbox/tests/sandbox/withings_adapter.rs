@@ -48,6 +48,7 @@ impl Linked {
                 .map(|name| name.parse().unwrap())
                 .collect(),
             requests_per_minute: None,
+            notify_from: Vec::new(),
             options: BTreeMap::new(),
         };
         let adapter = Withings::new(world.http.clone());

@@ -33,6 +33,7 @@ fn app(contract: Option<String>, accepted: Option<&str>) -> ProviderApp {
         scopes: Vec::new(),
         records: Vec::new(),
         requests_per_minute: None,
+        notify_from: Vec::new(),
         options,
     }
 }

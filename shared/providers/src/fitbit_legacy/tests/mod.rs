@@ -40,6 +40,7 @@ fn app_at(base: Option<&Url>) -> App {
             scopes: Vec::new(),
             records: Vec::new(),
             requests_per_minute: None,
+            notify_from: Vec::new(),
             options: [(ACCEPT.to_owned(), "yes".to_owned())].into(),
         },
         secret: "s3cr3t".into(),

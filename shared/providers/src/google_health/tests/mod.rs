@@ -61,6 +61,7 @@ fn app_at(bases: &[(&str, &str)]) -> App {
             scopes: Vec::new(),
             records: Vec::new(),
             requests_per_minute: None,
+            notify_from: Vec::new(),
             options: BTreeMap::new(),
         },
         secret: SECRET.into(),

@@ -38,6 +38,7 @@ fn app_with(bases: &[(&str, &str)], options: &[(&str, &str)]) -> App {
             scopes: Vec::new(),
             records: Vec::new(),
             requests_per_minute: None,
+            notify_from: Vec::new(),
             options: form(options),
         },
         secret: SECRET.into(),

@@ -13,13 +13,13 @@ async fn one_patients_hour_does_not_stop_the_others() {
     }
     let before = cloud.calls();
     let error = cloud.read(&grant, "weight", &cloud.last(DAY)).await.unwrap_err();
-    assert_eq!(error.remedy(), Remedy::Retry { after: Some(Duration::from_secs(1800)) });
+    assert_eq!(error.remedy(), Remedy::Spent { after: Duration::from_secs(1800) });
     assert_eq!(cloud.calls(), before, "the last answer has said that there are no more");
     cloud.read(&other, "weight", &cloud.last(DAY)).await.unwrap();
     // 429 says the same, and pauses nobody else either.
     cloud.sim.inject(Fault::TooManyRequests { calls: 1 });
     let error = cloud.read(&other, "weight", &cloud.last(DAY)).await.unwrap_err();
-    assert_eq!(error.remedy(), Remedy::Retry { after: Some(Duration::from_secs(1800)) });
+    assert_eq!(error.remedy(), Remedy::Spent { after: Duration::from_secs(1800) });
     cloud.clock.advance(Duration::from_secs(1800));
     cloud.read(&grant, "weight", &cloud.last(DAY)).await.unwrap();
     assert_eq!(cloud.sim.stats().over_quota, 0);

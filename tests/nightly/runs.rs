@@ -1,0 +1,151 @@
+//! Runs of the night.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cloudevents::AttributesReader as _;
+use http::StatusCode;
+use ohx_domain::{LinkId, Query, Request, SyncReason};
+use ohx_events::envelope::plain_data;
+use ohx_events::plain::{LinkConnected, SyncRequested};
+use ohx_events::{Envelope, Priority, types};
+use ohx_store::{OpenRequests, SharedStore};
+use ohx_store_postgres::PostgresStore;
+use ohx_store_sqlite::SqliteStore;
+
+use crate::world::{World, clock};
+
+/// More than one page.
+const LINKS: u32 = 1100;
+
+async fn sqlite() -> SharedStore {
+    Arc::new(SqliteStore::open("sqlite::memory:").await.unwrap())
+}
+
+async fn postgres() -> SharedStore {
+    Arc::new(PostgresStore::connect(&ohx_tests::services::database().await).unwrap())
+}
+
+async fn many(store: SharedStore, links: u32) -> (World, Vec<LinkId>) {
+    let world = World::new(store, clock(), "http://127.0.0.1:1", 120).await;
+    let mut ids = Vec::new();
+    for number in 0..links {
+        ids.push(world.link(number).await);
+    }
+    (world, ids)
+}
+
+async fn open(world: &World) -> Vec<Request> {
+    let mut all: Vec<Request> = Vec::new();
+    loop {
+        let after = all.last().map(|request| request.id);
+        let filter = OpenRequests { limit: 1000, after, ..OpenRequests::default() };
+        let page = world.links.parts().store.open_requests(&filter).await.unwrap();
+        if page.is_empty() {
+            return all;
+        }
+        all.extend(page);
+    }
+}
+
+/// Two runs begin at the same moment, as two replicas would that heard the same ping: they do the work of one.
+async fn two_runs_do_the_work_of_one(store: SharedStore) {
+    let (world, ids) = many(store, LINKS).await;
+    let (one, two, three) = tokio::join!(world.night(), world.night(), world.night());
+    assert_eq!([one, two, three], [StatusCode::NO_CONTENT; 3]);
+    let rows = open(&world).await;
+    let asked: BTreeSet<_> =
+        rows.iter().map(|row| (row.link, matches!(row.query, Query::Window(_)))).collect();
+    // What changed since the consent, and the history before it.
+    assert_eq!(asked.len(), 2 * ids.len());
+    assert_eq!(rows.len(), asked.len(), "nothing is asked for twice");
+    let events = world.queue.all();
+    let told: BTreeSet<_> =
+        events.iter().map(|event| plain_data::<SyncRequested>(event).unwrap().request).collect();
+    assert_eq!((told.len(), events.len()), (rows.len(), rows.len()), "and each is told once");
+    // Once more: everything is on its way.
+    assert_eq!(world.night().await, StatusCode::NO_CONTENT);
+    assert!(world.queue.all().is_empty());
+    // What has not moved for an hour is told again, and not asked again.
+    world.clock.advance(Duration::from_secs(3601));
+    assert_eq!(world.night().await, StatusCode::NO_CONTENT);
+    let again: BTreeSet<_> =
+        world.queue.all().iter().map(|event| plain_data::<SyncRequested>(event).unwrap().request).collect();
+    assert_eq!(again, told);
+    assert_eq!(open(&world).await.len(), rows.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_runs_do_the_work_of_one_on_sqlite() {
+    two_runs_do_the_work_of_one(sqlite().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_runs_do_the_work_of_one_on_postgres() {
+    two_runs_do_the_work_of_one(postgres().await).await;
+}
+
+/// The figures are there before anything is asked.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_the_work_is_predicted_and_exported() {
+    let (world, ids) = many(sqlite().await, 50).await;
+    let metrics = ohx_runtime::metrics::exposition;
+    assert_eq!(world.night().await, StatusCode::NO_CONTENT);
+    // One record, and one look at the subscriptions, at a hundred calls a minute (20 of 120 are the burst).
+    let finish = ohx_domain::Clock::now(&*world.clock).as_second() + 60;
+    let shown = metrics();
+    assert!(
+        shown.contains(&format!("ohx_nightly_predicted_calls{{provider=\"withings\"}} {}", 2 * ids.len())),
+        "{shown}"
+    );
+    let line = format!("ohx_nightly_predicted_finish_timestamp_seconds{{provider=\"withings\"}} {finish}");
+    assert!(shown.contains(&line), "{shown}");
+}
+
+/// A link that is connected again lacks a stretch of time, and is asked for no more than that: at once, but after those
+/// who wait.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_that_is_connected_again_is_asked_for_the_gap() {
+    let (world, ids) = many(sqlite().await, 1).await;
+    let store = &world.links.parts().store;
+    let connected = async |again| {
+        let now = ohx_domain::Clock::now(&*world.clock);
+        let envelope = Envelope {
+            id: format!("connected.{now}"),
+            event_type: types::LINK_CONNECTED,
+            source: "oauth",
+            link: ids[0],
+            sync: None,
+            priority: Priority::High,
+            time: now,
+            traceparent: None,
+        };
+        let told = LinkConnected { provider: "withings".parse().unwrap(), again };
+        let event = envelope.plain(&told).unwrap();
+        assert_eq!(
+            world.deliver(ohx_nightly::router(world.links.clone()), &event).await,
+            StatusCode::NO_CONTENT
+        );
+        let events = world.queue.all();
+        let priorities: BTreeSet<_> = events.iter().map(Priority::of).collect();
+        assert!(events.iter().all(|event| event.subject() == Some(&ids[0].to_string())));
+        (open(&world).await, priorities)
+    };
+    let (rows, priorities) = connected(false).await;
+    assert!(rows.iter().all(|row| row.reason == SyncReason::Backfill));
+    assert_eq!((rows.len(), priorities), (1, BTreeSet::from([Priority::Low])), "ten days of history");
+    let run = ohx_domain::RunId::new();
+    let until = ohx_domain::Clock::now(&*world.clock);
+    store.begin_fetch(rows[0].id, until).await.unwrap();
+    store.fetched(rows[0].id, run, 0, Some(until), until).await.unwrap();
+
+    world.clock.advance(Duration::from_secs(5 * 86_400));
+    let now = ohx_domain::Clock::now(&*world.clock);
+    let (rows, priorities) = connected(true).await;
+    let asked: Vec<_> = rows.iter().map(|row| (row.reason, row.query)).collect();
+    let gap = ohx_domain::Interval::new(until, now).unwrap();
+    assert_eq!(asked, [(SyncReason::Reconnect, Query::Window(gap))]);
+    // A day later push is looked at again, too; that is as urgent as the consent.
+    assert!(priorities.contains(&Priority::Normal), "{priorities:?}");
+}
