@@ -22,7 +22,8 @@ This table is made by `ohx mapping measures`; a test holds it against the docume
 
 /// Prints the table, in Markdown.
 pub(super) fn run(out: &mut Out) -> anyhow::Result<ExitCode> {
-    let adapters = ohx_providers::by_kind(&outbound::client(Duration::from_secs(1))?, &crate::providers::clock());
+    let adapters =
+        ohx_providers::by_kind(&outbound::client(Duration::from_secs(1))?, &crate::providers::clock());
     write!(out, "{HEAD}")?;
     for kind in ohx_providers::KINDS {
         let Some(adapter) = adapters.get(kind.name) else { continue };
