@@ -57,13 +57,13 @@ impl Others {
         format!(
             "  - name: fitbit\n    type: fitbit\n    client_id: ohx-test\n    client_secret: {{ env: GOOGLE_SECRET }}\n    \
              requests_per_minute: 100000\n    secrets: {{ webhook: {{ env: GOOGLE_WEBHOOK }}, service-account: {{ env: GOOGLE_SERVICE_ACCOUNT }} }}\n    \
-             options: {{ project: \"123456789012\" }}\n    records: {:?}\n    \
+             options: {{ project: \"123456789012\", patient-requests-per-minute: \"100000\" }}\n    records: {:?}\n    \
              base_urls: {{ api: \"{google_url}\", accounts: \"{google_url}\", oauth: \"{google_url}\", keyset: \"{google_url}/keyset.json\" }}\n  \
              - name: omron\n    type: omron\n    client_id: ohx-test\n    client_secret: {{ env: OMRON_SECRET }}\n    \
              requests_per_minute: 100000\n    secrets: {{ webhook: {{ env: OMRON_WEBHOOK }} }}\n    options: {{ notifications: registered }}\n    \
              base_urls: {{ authorize: \"{omron_url}\", api: \"{omron_url}/prd\" }}\n  \
              - name: fitbit-legacy\n    type: fitbit-legacy\n    client_id: ohx-test\n    client_secret: {{ env: FITBIT_SECRET }}\n    \
-             requests_per_minute: 100000\n    secrets: {{ webhook: {{ env: FITBIT_VERIFY }} }}\n    options: {{ accept-retired-service: \"yes\" }}\n    \
+             requests_per_minute: 100000\n    secrets: {{ webhook: {{ env: FITBIT_VERIFY }} }}\n    options: {{ accept-retired-service: \"yes\", patient-requests-per-hour: \"100000\" }}\n    \
              base_urls: {{ consent: \"{legacy_url}\", api: \"{legacy_url}\" }}\n",
             google_health::USUAL
         )

@@ -180,8 +180,7 @@ impl Inner {
         let (mut from_server, mut to_server) = server.split();
         let asking = async {
             let mut buffer = vec![0; 16 * 1024];
-            loop {
-                let Ok(read @ 1..) = from_client.read(&mut buffer).await else { break };
+            while let Ok(read @ 1..) = from_client.read(&mut buffer).await {
                 self.moves().await;
                 self.asked.fetch_add(read as u64, Ordering::SeqCst);
                 if to_server.write_all(&buffer[..read]).await.is_err() {
@@ -193,8 +192,7 @@ impl Inner {
         };
         let answering = async {
             let mut buffer = vec![0; 16 * 1024];
-            loop {
-                let Ok(read @ 1..) = from_server.read(&mut buffer).await else { break };
+            while let Ok(read @ 1..) = from_server.read(&mut buffer).await {
                 self.moves().await;
                 let (pass, cut) = self.spared(read as u64);
                 self.answered.fetch_add(pass, Ordering::SeqCst);

@@ -63,6 +63,13 @@ pub(crate) async fn register(
     if open.link.state != LinkState::Active {
         return Ok(());
     }
+    // Every link comes by here each night: a refresh token that nobody has needed for long is used before it ends. What the
+    // provider says against that, it says of the next call as well.
+    match links.keep_alive(&open).await {
+        Ok(_) => {}
+        Err(error @ (LinkError::Store(_) | LinkError::Bus(_))) => return Err(error.into()),
+        Err(error) => tracing::debug!(link = %id, %error, "its tokens were not refreshed"),
+    }
     let (app, provider) = links.app(&open.link.provider).await?;
     let (address, app_address) = (links.callback(&open), links.app_callback(&open.link.provider));
     let now = links.parts().clock.now();

@@ -226,9 +226,14 @@ fn show(text: &mut String, letter: &Letter) -> anyhow::Result<()> {
 impl Replay {
     async fn run(&self, api: &Api) -> anyhow::Result<ExitCode> {
         let filtered = self.all || self.which.link.is_some() || self.which.function.is_some();
-        if filtered == !self.ids.is_empty() {
-            anyhow::bail!("say which letters: their ids, or --link, --function or --all");
+        match (filtered, self.ids.is_empty()) {
+            (true, true) => self.filtered(api).await,
+            (false, false) => self.named(api).await,
+            _ => anyhow::bail!("say which letters: their ids, or --link, --function or --all"),
         }
+    }
+
+    async fn named(&self, api: &Api) -> anyhow::Result<ExitCode> {
         let mut code = ExitCode::SUCCESS;
         for id in &self.ids {
             match api.send(api.call(Method::POST, api.at(&format!("{AT}{id}/replay/"))?)).await? {
@@ -236,8 +241,14 @@ impl Replay {
                 Err(problem) => code = refuse(*id, &problem),
             }
         }
+        Ok(code)
+    }
+
+    /// Page after page.
+    async fn filtered(&self, api: &Api) -> anyhow::Result<ExitCode> {
+        let mut code = ExitCode::SUCCESS;
         let mut after: Option<String> = None;
-        while filtered {
+        loop {
             let mut body = json!({"all": self.all});
             let given = [
                 ("link", self.which.link.map(|link| link.to_string())),
@@ -263,10 +274,9 @@ impl Replay {
             }
             after = page.next;
             if after.is_none() {
-                break;
+                return Ok(code);
             }
         }
-        Ok(code)
     }
 }
 

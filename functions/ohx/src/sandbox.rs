@@ -155,7 +155,7 @@ impl World {
             "providers:\n\
              {withings}    base_urls: {{ api: \"{withings_url}\", consent: \"{withings_url}\" }}\n\
              {fitbit}{records}    secrets: {{ webhook: {{ env: GOOGLE_WEBHOOK }}, service-account: {{ env: GOOGLE_SERVICE_ACCOUNT }} }}\n    \
-             options: {{ project: \"123456789012\" }}\n    \
+             options: {{ project: \"123456789012\", patient-requests-per-minute: \"{REQUESTS_PER_MINUTE}\" }}\n    \
              base_urls: {{ api: \"{fitbit_url}\", accounts: \"{fitbit_url}\", oauth: \"{fitbit_url}\", keyset: \"{fitbit_url}/keyset.json\" }}\n\
              {omron}    secrets: {{ webhook: {{ env: OMRON_WEBHOOK }} }}\n    options: {{ notifications: registered }}\n    \
              base_urls: {{ authorize: \"{omron_url}\", api: \"{omron_url}/prd\" }}\n  \

@@ -65,7 +65,8 @@ fn fetch(id: String, priority: Priority) -> Event {
 
 /// While the backlog is being worked off: urgent events overtake all of it but what is in hand, and while urgent ones
 /// keep coming, the low ones still move.
-async fn overtakes(bus: &dyn Bus, order: &Order) {
+/// At most `before_them` of the backlog may be delivered before the last of the first urgent ones.
+async fn overtakes(bus: &dyn Bus, order: &Order, before_them: usize) {
     until(async || order.low.load(Ordering::SeqCst) > 3 * CONCURRENCY).await;
     let before = order.count();
     let urgent = |name: &str, n: usize| fetch(format!("{name}-{n}"), Priority::High);
@@ -76,11 +77,7 @@ async fn overtakes(bus: &dyn Bus, order: &Order) {
     let served = order.served.lock().unwrap().clone();
     let last = served.iter().rposition(|id| id.starts_with("webhook")).unwrap();
     let overtaken = served[published.min(last)..last].iter().filter(|id| id.starts_with("low")).count();
-    // Two rounds of what is in hand, and one pick in eight of those in which the urgent ones were served.
-    assert!(
-        overtaken <= 2 * CONCURRENCY + URGENT / 2,
-        "{overtaken} of the backlog went first (before: {before})"
-    );
+    assert!(overtaken <= before_them, "{overtaken} of the backlog went first (before: {before})");
 
     bus.publish((0..RUSH).map(|n| urgent("rush", n)).collect()).await.unwrap();
     until(async || order.served("rush") == RUSH).await;
@@ -119,7 +116,8 @@ async fn a_webhook_overtakes_a_hundred_thousand_at_redis() {
         let stopped = async { stopped.await.unwrap() };
         relay.run(deliver, Arc::new(Graves::default()), quick(2), stopped).await.unwrap();
     });
-    overtakes(&bus, &order).await;
+    // Two rounds of what is in hand, and one pick in eight of those in which the urgent ones were served.
+    overtakes(&bus, &order, 2 * CONCURRENCY + URGENT / 2).await;
     stop.send(()).unwrap();
     within(running).await.unwrap();
     let left = bus.depth().await.unwrap().queues[&(Function::Fetch, Priority::Low)];
@@ -145,7 +143,8 @@ async fn a_webhook_overtakes_the_backlog_at_sqs() {
         let stopped = async { stopped.await.unwrap() };
         relay.run(deliver, Arc::new(Graves::default()), quick(2), stopped).await;
     });
-    overtakes(&bus, &order).await;
+    // SQS hands out fewer than there are, and when it likes: a tenth of the backlog is far from waiting for all of it.
+    overtakes(&bus, &order, SMALL_BACKLOG / 10).await;
     stop.send(()).unwrap();
     within(running).await.unwrap();
     let low = order.low.load(Ordering::SeqCst);

@@ -20,7 +20,6 @@ use self::refreshing::{AS_WRITTEN, Order, Refreshing};
 fn found(order: Order, workers: usize, pairs: usize, crashes: usize) -> Vec<&'static str> {
     let checker = Refreshing { order, workers, pairs, crashes }.checker().threads(2).spawn_bfs().join();
     assert!(checker.is_done(), "every state was looked at");
-    println!("{workers} workers, {pairs} pairs, {crashes} crashes: {} states", checker.unique_state_count());
     let mut found: Vec<_> = checker.discoveries().into_keys().collect();
     found.sort_unstable();
     found
