@@ -42,7 +42,8 @@ fuzz: ## fuzzes the mapping engine: documents and payloads, each for FUZZ_SECOND
 
 soak: ## lives through fresh worlds full of faults for SOAK_SECONDS (7200); writes the table of docs/reliability.md
 	@tests/needs cc postgres redis
-	@tests/timed "build soak" $(CARGO) test -p ohx-tests --test fault --locked --no-run --quiet
+	@tests/timed "build soak" $(CARGO) test -p ohx-tests --test fault --test nightly --locked --no-run --quiet
+	@tests/timed "ten thousand users" tests/with-services $(CARGO) test -p ohx-tests --test nightly --locked --quiet -- --ignored
 	@SOAK_SECONDS=$(SOAK_SECONDS) tests/with-services $(CARGO) test -p ohx-tests --test fault --locked --quiet -- --ignored --nocapture fresh_worlds
 
 deny: ## licences, bans and sources of the dependencies (installs cargo-deny)
