@@ -5,13 +5,23 @@ use std::fs::File;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use crate::until;
 
-/// A port that was free a moment ago.
+/// A port that was free a moment ago, and that no other caller in this process is given. It lies below those that the system
+/// hands out for outgoing connections: one of them would take it before the process that it is for has started, and then
+/// somebody else answers there.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port()
+    static NEXT: LazyLock<AtomicU16> = LazyLock::new(|| AtomicU16::new(rand::random()));
+    loop {
+        let port = 20_000 + NEXT.fetch_add(1, Ordering::Relaxed) % 12_000;
+        if TcpListener::bind(("0.0.0.0", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// A binary of the workspace.
@@ -93,6 +103,8 @@ impl Process {
             http.get(&url).send().await.ok().filter(|r| r.status().is_success())
         })
         .await;
+        // Another process may have answered.
+        assert!(!self.log().contains("cannot be listened on"), "{}", self.log());
     }
 
     /// `kill -9`.
