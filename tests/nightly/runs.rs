@@ -149,3 +149,44 @@ async fn a_link_that_is_connected_again_is_asked_for_the_gap() {
     // A day later push is looked at again, too; that is as urgent as the consent.
     assert!(priorities.contains(&Priority::Normal), "{priorities:?}");
 }
+
+/// A provider that cannot say what changed is asked again for the last days, counted from the last night that brought all it
+/// wanted: what was uploaded late is found however many nights came to nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn missed_nights_are_made_up_for() {
+    const DAY: Duration = Duration::from_secs(86_400);
+    let (world, _) = many(sqlite().await, 0).await;
+    world.app("omron").await;
+    let id = world.link_to("omron", 1).await;
+    let store = &world.links.parts().store;
+    let (app, adapter) = world.links.app(&"omron".parse().unwrap()).await.unwrap();
+    let specs = adapter.records(&app.config, &[]);
+    assert!(!specs.is_empty() && specs.iter().all(|spec| !spec.changes));
+
+    assert_eq!(world.night().await, StatusCode::NO_CONTENT);
+    let last = ohx_domain::Clock::now(&*world.clock);
+    for row in open(&world).await {
+        store.begin_fetch(row.id, last).await.unwrap();
+        store.fetched(row.id, ohx_domain::RunId::new(), 0, Some(last), last).await.unwrap();
+    }
+    // One night all of whose requests are given up, and then a month without any.
+    world.clock.advance(DAY);
+    world.night().await;
+    for row in open(&world).await {
+        store.fail(row.id, "out of order", ohx_domain::Clock::now(&*world.clock)).await.unwrap();
+    }
+    world.clock.advance(30 * DAY);
+    world.night().await;
+    let rows = open(&world).await;
+    let history = world.links.get(id).await.unwrap().history_start.unwrap();
+    for spec in &specs {
+        let mine = rows.iter().filter(|row| row.link == id && row.record == spec.record);
+        let starts = mine.map(|row| match row.query {
+            Query::Window(window) => window.start,
+            Query::Since { since } => since,
+        });
+        let first = starts.min().unwrap();
+        let wanted = (last - spec.overlap).max(history);
+        assert_eq!(first, wanted, "{}", spec.record);
+    }
+}

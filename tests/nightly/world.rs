@@ -137,8 +137,23 @@ impl World {
 
     /// A link that was connected just now, of a person whose calls need no new token for a day. Notifications are in order.
     pub(crate) async fn link(&self, number: u32) -> LinkId {
+        self.link_to("withings", number).await
+    }
+
+    /// One more app, named like its type.
+    pub(crate) async fn app(&self, kind: &str) {
+        let app = serde_json::json!({ "name": kind, "type": kind, "client_id": "client-1" });
+        let app: ProviderApp = serde_json::from_value(app).unwrap();
+        let parts = self.links.parts();
+        let secret = [(secrets::CLIENT.to_owned(), "s3cr3t".into())].into();
+        let secret = secrets::seal(&parts.keyring, &app.name, &secret).unwrap();
+        parts.store.put_provider(&app, Some(&secret), parts.clock.now()).await.unwrap();
+    }
+
+    /// As [`World::link`], at another app.
+    pub(crate) async fn link_to(&self, provider: &str, number: u32) -> LinkId {
         let (parts, now) = (self.links.parts(), self.clock.now());
-        let (provider, ehr) = ("withings".parse().unwrap(), "clinic".parse().unwrap());
+        let (provider, ehr) = (provider.parse().unwrap(), "clinic".parse().unwrap());
         let patient = format!("Patient/p{number}").parse().unwrap();
         let link = Link::pending(provider, ehr, patient, 10, now);
         parts.store.insert_link(&link).await.unwrap();

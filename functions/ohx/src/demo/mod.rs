@@ -322,7 +322,7 @@ impl Show {
              Connect and Google Health. The latter {relayed} carry the tag origin health-connect; {direct} weights do not.",
             ELI.name
         );
-        Ok(relayed == weighings && direct > weighings)
+        Ok(relayed == weighings && direct >= weighings)
     }
 
     /// Somebody steps on a scale.
