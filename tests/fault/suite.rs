@@ -149,6 +149,8 @@ fn every_reading_arrives_once_in_two_hundred_worlds() {
         println!("{count:>7}  {kind}");
     }
     let readings: usize = reports.iter().map(|report| report.tally.readings).sum();
+    let twice: usize = reports.iter().map(|report| report.tally.devices_twice).sum();
+    println!("{twice:>7}  Device resources that are there twice (known)");
     let mut took: Vec<(Duration, u64)> = reports.iter().map(|report| (report.took, report.seed)).collect();
     took.sort_unstable();
     println!(
