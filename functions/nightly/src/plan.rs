@@ -100,7 +100,9 @@ async fn once(
             continue;
         };
         plan.planned.links += 1;
-        for request in unfinished.iter().filter(|request| request.updated_at <= now - STALE) {
+        // A consent found these open on purpose; nobody may be at work on them any more.
+        let lost = |request: &&Request| reason != SyncReason::Nightly || request.updated_at <= now - STALE;
+        for request in unfinished.iter().filter(lost) {
             repeated.push(links.sync_event(link, request, "nightly")?);
         }
         // Where readings are brought there is nobody to ask. An import that was cut off ends when `fetch` sees its row.

@@ -13,7 +13,7 @@ use axum::extract::State;
 use axum::routing::post;
 use ohx_domain::EhrName;
 use ohx_events::Event;
-use ohx_events::envelope::{link_of, parse_opened, sealed_data, sync_of};
+use ohx_events::envelope::{link_of, parse_opened, sync_of};
 use ohx_events::sealed::MappedPiece;
 use ohx_fhir::{EhrClient, EhrError, FoundPatient, Origin, Publication, Published};
 use ohx_link::{Links, OpenLink};
@@ -50,7 +50,7 @@ enum Brought {
 impl Publish {
     async fn publish(&self, event: &Event) -> Result<(), EventFailure> {
         let open = self.links.open(link_of(event)?).await?;
-        let opened = sealed_data(event, &open.key)?;
+        let Some(opened) = self.links.opened(event, &open).await? else { return Ok(()) };
         let piece: MappedPiece = parse_opened(event, &opened)?;
         let ehr = piece.ehr.as_ref().unwrap_or(&open.link.ehr);
         let client = self.links.ehr_client(ehr).await?;

@@ -15,7 +15,7 @@ use axum::extract::State;
 use axum::routing::post;
 use ohx_domain::{AccountPseudonym, EhrName, PatientReference, account_pseudonym};
 use ohx_events::Event;
-use ohx_events::envelope::{link_of, parse_opened, sealed_data};
+use ohx_events::envelope::{link_of, parse_opened};
 use ohx_events::sealed::{FetchedPart, Removed};
 use ohx_link::{Links, OpenLink};
 use ohx_mapping::{Context, Mapped};
@@ -46,7 +46,7 @@ async fn handle(State(state): State<Transform>, CloudEvent(event): CloudEvent) -
 impl Transform {
     async fn transform(&self, event: &Event) -> Result<(), EventFailure> {
         let open = self.links.open(link_of(event)?).await?;
-        let opened = sealed_data(event, &open.key)?;
+        let Some(opened) = self.links.opened(event, &open).await? else { return Ok(()) };
         let part: FetchedPart = parse_opened(event, &opened)?;
         let parts = self.links.parts();
         let (app, _) = self.links.app(&part.provider).await?;

@@ -33,7 +33,10 @@ impl Links {
             hint: "it has no account; the patient has to follow its connect address",
         })?;
         let seal = |source| LinkError::Seal { of: format!("link {id}"), source };
-        let bytes = open.key.open(&place(&id.to_string()), &sealed).map_err(seal)?;
+        let bytes = match open.key.open(&place(&id.to_string()), &sealed) {
+            Ok(bytes) => bytes,
+            Err(source) => return Err(self.torn(open, seal(source)).await?),
+        };
         let text = String::from_utf8(bytes).map_err(|_| seal(ohx_seal::SealError::Refused))?;
         Ok(Sensitive::new(text))
     }

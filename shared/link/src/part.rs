@@ -1,10 +1,11 @@
-//! Readings on their way to `transform`: one part of a provider's page, sealed.
+//! Readings on their way to `transform` and `publish`: sealed, and opened again.
 
 use ohx_domain::{Interval, Request, RunId};
-use ohx_events::envelope::MAX_SEALED;
+use ohx_events::envelope::{MAX_SEALED, request_of, sealed_data};
 use ohx_events::sealed::FetchedPart;
 use ohx_events::{Envelope, Event, Priority, types};
 use ohx_providers::Part;
+use ohx_runtime::EventFailure;
 use ohx_runtime::trace::traceparent;
 
 use crate::{LinkError, Links, OpenLink, Result};
@@ -58,5 +59,29 @@ impl Links {
             return Err(LinkError::TooLarge { record: request.record.clone(), size });
         }
         Ok(event)
+    }
+
+    /// What an event brings of a link, opened. `None` where it was sealed under an earlier consent, whose key is gone: its
+    /// request ended with that, and what was missing has been asked for again.
+    ///
+    /// # Errors
+    /// [`EventFailure::Reject`] where it does not open for another reason; [`EventFailure::Retry`] with the database.
+    pub async fn opened(
+        &self,
+        event: &Event,
+        open: &OpenLink,
+    ) -> std::result::Result<Option<Vec<u8>>, EventFailure> {
+        let failed = match sealed_data(event, &open.key) {
+            Ok(opened) => return Ok(Some(opened)),
+            Err(failed) => failed,
+        };
+        if let Some(request) = request_of(event) {
+            let known = self.parts.store.request_by_id(request).await?;
+            if known.is_some_and(|known| known.link == open.link.id && !known.state.is_open()) {
+                tracing::info!(link = %open.link.id, %request, "sealed under an earlier consent: asked for again since");
+                return Ok(None);
+            }
+        }
+        Err(failed.into())
     }
 }

@@ -258,6 +258,16 @@ impl Links {
             state: open.link.state,
             hint: "it has no tokens; the patient has to follow its connect address",
         })?;
-        Ok((TokenPair::open(id, &open.key, &stored.sealed)?, stored))
+        match TokenPair::open(id, &open.key, &stored.sealed) {
+            Ok(pair) => Ok((pair, stored)),
+            Err(error) => Err(self.torn(open, error).await?),
+        }
+    }
+
+    /// What it means that something of the link does not open. A consent between two readings of its row has brought another
+    /// key: then the second reading is to be had again with that one.
+    pub(crate) async fn torn(&self, open: &OpenLink, error: LinkError) -> Result<LinkError> {
+        let now = self.get(open.link.id).await?;
+        Ok(if now.data_key == open.link.data_key { error } else { LinkError::Busy(open.link.id) })
     }
 }

@@ -169,6 +169,7 @@ impl Links for Engine {
             .execute(&mut *tx)
             .await
             .map_err(unavailable)?;
+        super::requests::close_open(&mut tx, id, connection.at).await?;
         tx.commit().await.map_err(unavailable)
     }
 

@@ -1,9 +1,10 @@
 //! Rows of the ledger: reading, adding and merging them.
 
-use ohx_domain::{Counts, Instant, Interval, Query, Request, RequestId, RequestState, SyncReason};
+use ohx_domain::{Counts, Instant, Interval, LinkId, Query, Request, RequestId, RequestState, SyncReason};
 use ohx_store::{NewRequest, Requested, Result, StoreError};
 
 use super::columns::Columns;
+use super::dead_letters;
 use super::errors::conflict_or_unavailable;
 use super::values::{lock, micros};
 use super::{Transaction, sql, unavailable};
@@ -72,6 +73,24 @@ fn merged(a: Query, b: Query) -> Option<Query> {
         }
         _ => None,
     }
+}
+
+/// Ends what was asked of a link under an earlier consent: what of it is on its way is sealed with a key that is gone, and
+/// whoever works on it may be about to give it up. In the transaction of the new consent, so that whoever plans after it
+/// counts none of this as asked. What the provider said to be removed stays open: no plan would ask for it again.
+pub(super) async fn close_open(tx: &mut Transaction, link: LinkId, now: Instant) -> Result<()> {
+    let closed = sql("UPDATE requests SET state = 'failed', note = $3, updated_at = $2
+         WHERE link = $1 AND state IN ('requested', 'fetching', 'fetched') AND reason <> 'removal' RETURNING id")
+    .bind(link.to_string())
+    .bind(micros(now))
+    .bind("the patient consented anew, and what is missing is asked for again")
+    .fetch_all(&mut **tx)
+    .await
+    .map_err(unavailable)?;
+    for row in &closed {
+        dead_letters::settle(tx, Columns::new(row, TABLE).parse("id")?).await?;
+    }
+    Ok(())
 }
 
 /// The lock under which notifications of one link and record are merged.

@@ -187,7 +187,8 @@ pub trait Links: Send + Sync {
 
     /// Makes a link active, with new tokens (token version + 1). The data key is replaced, `history_start` is set to the
     /// connection's, else to `at` less the link's backfill days, unless it is set already, the push state goes back to unknown, the state reason is
-    /// cleared.
+    /// cleared. Its open requests end, but for those of what the provider removed: what was fetched for them is sealed with the
+    /// former key.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] where the same account is held by an active link of another patient at one of the same EHRs:

@@ -1,14 +1,19 @@
 //! Consents: one person's readings never go into two charts.
 
-use ohx_domain::{Destination, Instant, Link, LinkId, LinkState, PushState};
-use ohx_store::{StoreError, StoredTokens};
+use std::collections::BTreeSet;
+
+use ohx_domain::{Destination, Instant, Link, LinkId, LinkState, PushState, RequestState, RunId, SyncReason};
+use ohx_store::{Coverage, OpenRequests, Progress, StoreError, StoredTokens};
 
 use crate::rig::Rig;
-use crate::samples::{at, connected, consent, pending};
+use crate::samples::{
+    ack, at, connected, consent, new_request, pending, record, requested, whole_run, window,
+};
 
 crate::promises!(
     a_consent_takes_effect_as_a_whole,
     a_second_consent_renews_but_keeps_the_history_start,
+    a_consent_ends_what_was_asked_before_it,
     a_history_start_that_is_set_stays,
     a_long_backfill_ends_where_time_begins,
     another_patient_at_the_same_ehr_is_refused,
@@ -69,6 +74,34 @@ async fn a_second_consent_renews_but_keeps_the_history_start(rig: Rig) {
     assert_eq!((tokens.version, tokens.sealed), (2, again.sealed_tokens));
     assert_eq!(rig.store.links_of_account(&[1; 32]).await.unwrap(), [], "it is another account's now");
     assert_eq!(rig.store.links_of_account(&[2; 32]).await.unwrap(), [id]);
+}
+
+async fn a_consent_ends_what_was_asked_before_it(rig: Rig) {
+    let store = &*rig.store;
+    let (id, other) = (connected(store, "p1", 1).await, connected(store, "p2", 2).await);
+    let waiting = requested(store, id, window(0, 10)).await;
+    let fetched = requested(store, id, window(10, 20)).await;
+    let run = RunId::new();
+    assert!(store.begin_fetch(fetched, at(1)).await.unwrap().is_some());
+    assert_eq!(store.fetched(fetched, run, 1, None, at(2)).await.unwrap(), Progress::Open);
+    let removal = new_request(id, window(0, 20), SyncReason::Removal);
+    store.request(&removal, at(0)).await.unwrap();
+    let neighbour = requested(store, other, window(0, 10)).await;
+    rig.other.connect(id, &consent(1, 8, 500)).await.unwrap();
+
+    let open = store.open_requests(&OpenRequests { limit: 10, ..OpenRequests::default() }).await.unwrap();
+    let open: BTreeSet<_> = open.into_iter().map(|request| request.id).collect();
+    assert_eq!(open, BTreeSet::from([removal.id, neighbour]), "no plan would ask for a removal again");
+    // Whoever is late, with readings or without, changes nothing of what is asked anew.
+    assert_eq!(store.acknowledge(&ack(fetched, run, 0), at(3)).await.unwrap(), Progress::AlreadyDone);
+    assert_eq!(store.coverage(id, &record()).await.unwrap(), Coverage::default());
+    assert_eq!(store.begin_fetch(waiting, at(3)).await.unwrap(), None);
+    store.fail(waiting, "the link needs consent", at(3)).await.unwrap();
+    let request = store.request_by_id(waiting).await.unwrap().unwrap();
+    assert_eq!((request.state, request.updated_at), (RequestState::Failed, at(500)));
+    let asked = requested(store, id, window(0, 20)).await;
+    whole_run(store, asked, None, Vec::new()).await;
+    assert!(store.coverage(id, &record()).await.unwrap().published.contains(at(15)));
 }
 
 async fn a_history_start_that_is_set_stays(rig: Rig) {
