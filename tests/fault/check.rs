@@ -61,8 +61,6 @@ pub struct Tally {
     pub nights: u32,
     /// Times that an event was given up meanwhile because what it needed was out of reach for too long.
     pub given_up: usize,
-    /// Devices that the EHR has more than once: known, see docs/reliability.md, and counted apart from readings.
-    pub devices_twice: usize,
 }
 
 /// Looks at everything.
@@ -80,10 +78,6 @@ pub async fn everything(world: &World) -> (Vec<Finding>, Tally) {
         }
     }
     for known in world.ehr.identifiers().into_iter().filter(|known| known.resources > 1) {
-        if known.kind == "Device" {
-            tally.devices_twice += known.resources - 1;
-            continue;
-        }
         found.push(Finding::SharedIdentifiers { resource: known.kind, identifiers: known.resources - 1 });
     }
     ledger(world, &mut found).await;

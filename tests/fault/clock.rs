@@ -14,6 +14,8 @@ pub struct Time {
     pace: Mutex<Pace>,
     ahead: AtomicI64,
     skew: AtomicI64,
+    /// When it last passed for all.
+    passed: Mutex<Option<std::time::Instant>>,
 }
 
 /// Since when time has passed so many times as fast as real time, and what it was then.
@@ -33,7 +35,8 @@ impl Pace {
 impl Time {
     pub fn new(start: Instant) -> Arc<Self> {
         let pace = Pace { since: std::time::Instant::now(), start: start.as_microsecond(), speed: 1 };
-        Arc::new(Self { pace: Mutex::new(pace), ahead: AtomicI64::new(0), skew: AtomicI64::new(0) })
+        let (ahead, skew) = (AtomicI64::new(0), AtomicI64::new(0));
+        Arc::new(Self { pace: Mutex::new(pace), ahead, skew, passed: Mutex::default() })
     }
 
     fn pace(&self) -> MutexGuard<'_, Pace> {
@@ -64,6 +67,16 @@ impl Time {
     /// Time passes.
     pub fn pass(&self, by: Duration) {
         self.ahead.fetch_add(i64::try_from(by.as_micros()).expect("a short wait"), Ordering::SeqCst);
+    }
+
+    /// Time passes for several who wait for it at once: it does so for all of them, and not again before `pause` of real time,
+    /// so that whoever is at work gets on meanwhile, however slow the machine is.
+    pub fn pass_for_all(&self, by: Duration, pause: Duration) {
+        let mut passed = self.passed.lock().unwrap_or_else(PoisonError::into_inner);
+        if passed.is_none_or(|passed| passed.elapsed() >= pause) {
+            *passed = Some(std::time::Instant::now());
+            self.pass(by);
+        }
     }
 
     /// Our own clock is set to be off by so many seconds.

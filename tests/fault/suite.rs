@@ -52,8 +52,8 @@ pub fn one(plan: Plan) -> Report {
     let began = Instant::now();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let world = format!(
-        "{:?}, {:?}, {:?}, {} at once, {} steps",
-        plan.carrier, plan.database, plan.links, plan.at_once, plan.steps
+        "{:?}, {:?}, {:?}, {:?}, {} at once, {} steps",
+        plan.carrier, plan.database, plan.strategy, plan.links, plan.at_once, plan.steps
     );
     let seed = plan.seed;
     let journal = std::cell::RefCell::new(Journal::default());
@@ -149,8 +149,6 @@ fn every_reading_arrives_once_in_two_hundred_worlds() {
         println!("{count:>7}  {kind}");
     }
     let readings: usize = reports.iter().map(|report| report.tally.readings).sum();
-    let twice: usize = reports.iter().map(|report| report.tally.devices_twice).sum();
-    println!("{twice:>7}  Device resources that are there twice (known)");
     let mut took: Vec<(Duration, u64)> = reports.iter().map(|report| (report.took, report.seed)).collect();
     took.sort_unstable();
     println!(

@@ -9,7 +9,7 @@ use ohx_events::plain::DevicesPublished;
 use ohx_events::sealed::MappedResource;
 use ohx_fhir::device::{DeviceError, Owner};
 use ohx_fhir::{EhrClient, FoundPatient, Kind, Outcome};
-use ohx_link::Links;
+use ohx_link::{Links, Only};
 use ohx_runtime::EventFailure;
 
 use crate::failure;
@@ -119,7 +119,11 @@ impl Place<'_> {
             return Ok(References::new());
         }
         let base = &self.links.parts().identifier_base;
-        let only = client.may_need_lock().then_some(self.link.id);
+        let only = match kind {
+            Kind::DeviceDefinition => Only::Models,
+            _ => Only::Link(self.link.id),
+        };
+        let only = client.may_need_lock().then_some(only);
         let work = client.store_resources(kind, base, resources, Some(patient));
         let stored = self.links.gate().pass(client.endpoint(), only, work).await?;
         let mut references = References::new();

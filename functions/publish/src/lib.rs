@@ -16,7 +16,7 @@ use ohx_events::Event;
 use ohx_events::envelope::{link_of, parse_opened, sync_of};
 use ohx_events::sealed::MappedPiece;
 use ohx_fhir::{EhrClient, EhrError, FoundPatient, Origin, Publication, Published};
-use ohx_link::{Links, OpenLink};
+use ohx_link::{Links, Only, OpenLink};
 use ohx_runtime::{CloudEvent, EventFailure, EventReply};
 
 #[derive(Clone)]
@@ -56,7 +56,7 @@ impl Publish {
         let client = self.links.ehr_client(ehr).await?;
         let origin = self.origin(event, &open, &piece);
         // Whether two writers of one link could make a reading twice there.
-        let only = (client.may_need_lock()).then_some(open.link.id);
+        let only = client.may_need_lock().then_some(Only::Link(open.link.id));
         let work = self.bring(&client, ehr, &open, &piece, &origin);
         match self.links.gate().pass(client.endpoint(), only, work).await? {
             Brought::Published(published, marked) => {

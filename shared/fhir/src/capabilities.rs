@@ -144,6 +144,11 @@ impl EhrClient {
             ) => Err(error),
             Err(error) => {
                 tracing::warn!(ehr = %self.endpoint.name, %error, "the EHR does not say what it can do");
+                if let Some((plan, _)) = self.state.plan() {
+                    // What it said before is likelier than what a proxy's page leaves open.
+                    self.state.remember(plan.clone(), now);
+                    return Ok(plan);
+                }
                 let mut plan = Plan::unseen(&self.endpoint);
                 plan.notes.push(
                     "the server does not show its CapabilityStatement: it is written to as configured"
@@ -159,7 +164,7 @@ impl EhrClient {
     pub fn may_need_lock(&self) -> bool {
         match self.state.plan() {
             Some((plan, _)) => plan.needs_lock(),
-            None => self.endpoint.strategy != WriteStrategy::Update,
+            None => Plan::unseen(&self.endpoint).needs_lock(),
         }
     }
 

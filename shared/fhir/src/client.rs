@@ -141,6 +141,8 @@ impl EhrClient {
             call,
             problem: format!("HTTP {status}"),
             retry_after: self.retry_after(headers),
+            // What a gateway says, which knows as little.
+            in_doubt: matches!(status, 408 | 502 | 504),
         }
     }
 
@@ -168,11 +170,11 @@ impl EhrClient {
         } else {
             "the connection broke"
         };
-        self.unavailable(call, kind.into())
+        self.unavailable(call, kind.into(), !error.is_connect())
     }
 
-    pub(crate) fn unavailable(&self, call: &'static str, problem: String) -> EhrError {
-        EhrError::Unavailable { ehr: self.endpoint.name.clone(), call, problem, retry_after: None }
+    pub(crate) fn unavailable(&self, call: &'static str, problem: String, in_doubt: bool) -> EhrError {
+        EhrError::Unavailable { ehr: self.endpoint.name.clone(), call, problem, retry_after: None, in_doubt }
     }
 
     pub(crate) fn not_fhir(&self, call: &'static str, problem: String) -> EhrError {

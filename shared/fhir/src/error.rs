@@ -23,6 +23,8 @@ pub enum EhrError {
         problem: String,
         /// How long the server asked to wait (`Retry-After`), if it did.
         retry_after: Option<Duration>,
+        /// Whether the server may still be at work on what was asked: it was sent, and nobody knows what became of it.
+        in_doubt: bool,
     },
     /// The endpoint refuses the credentials (401) or what they are used for (403).
     #[error(
@@ -69,6 +71,11 @@ pub enum EhrError {
 }
 
 impl EhrError {
+    /// Whether the server may still be at work on what was asked.
+    pub fn in_doubt(&self) -> bool {
+        matches!(self, Self::Unavailable { in_doubt: true, .. })
+    }
+
     /// How long the server asked to wait, if it did.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {

@@ -149,8 +149,10 @@ impl Plan {
         }
     }
 
-    /// Whether only one writer at a time may write a link's readings to this endpoint.
+    /// Whether only one writer at a time may write a link's readings to this endpoint: unless a person has fixed that ids are
+    /// assigned here. Where the strategy was chosen, another instance may have been told something else by the server, or by a
+    /// proxy before it, and create what this one does not find yet.
     pub fn needs_lock(&self) -> bool {
-        self.strategy != WriteStrategy::Update
+        self.by_identifier
     }
 }

@@ -291,7 +291,7 @@ impl EhrClient {
                 }
                 _ => format!("{open} entries met other writers in each of {ROUNDS} rounds"),
             };
-            return Err(self.unavailable(CALL, problem));
+            return Err(self.unavailable(CALL, problem, matches!(last, Why::Busy(408 | 502 | 504))));
         }
         Ok(settled.into_iter().flatten().collect())
     }

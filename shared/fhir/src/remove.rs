@@ -107,7 +107,7 @@ impl EhrClient {
         match answer.status {
             200..=299 => Ok(true),
             // Somebody changed it meanwhile: another look decides.
-            409 | 412 => Err(self.unavailable(MARK, format!("HTTP {}", answer.status))),
+            409 | 412 => Err(self.unavailable(MARK, format!("HTTP {}", answer.status), false)),
             status => Err(self.not_fhir(MARK, format!("HTTP {status}"))),
         }
     }

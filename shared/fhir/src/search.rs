@@ -191,7 +191,7 @@ impl EhrClient {
         for page in 0..MAX_PAGES {
             let answer = self.send(CALL, request).await?;
             if matches!(answer.status, 409 | 412) {
-                return Err(self.unavailable(CALL, format!("HTTP {}", answer.status)));
+                return Err(self.unavailable(CALL, format!("HTTP {}", answer.status), false));
             }
             if !(200..300).contains(&answer.status) {
                 return Ok((page > 0).then_some((existing, true)));

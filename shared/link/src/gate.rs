@@ -2,10 +2,13 @@
 //! none while it does not answer.
 //!
 //! The bounds hold for all instances together: they are leases in the store. A lease that cannot be kept ends the work
-//! that it stands for.
+//! that it stands for. Where nobody knows what became of a request, the link stays closed to writers until its lease runs out:
+//! the server may still be at work on it, and whoever looked meanwhile would find nothing, and make the same again.
 
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use ohx_domain::{EhrEndpoint, EhrName, LinkId};
@@ -20,8 +23,11 @@ use crate::breaker::{Breaker, Entry};
 
 /// How long a lease holds if its holder vanishes.
 const LEASE: Duration = Duration::from_secs(60);
-/// How often it is extended.
+/// How often it is extended, by the clock that leases are kept by.
 const EXTEND: Duration = Duration::from_secs(20);
+/// How often that clock is looked at: a process that was stopped for a while, or a clock that was set, is noticed before
+/// anything more is sent.
+const LOOK: Duration = Duration::from_millis(100);
 /// How often, and how long at most, a lease that somebody else holds is asked for again.
 const TRIES: u32 = 40;
 const PAUSE: Duration = Duration::from_millis(250);
@@ -29,6 +35,24 @@ const PAUSE: Duration = Duration::from_millis(250);
 const LATER: Duration = Duration::from_secs(2);
 /// The shared hold of an endpoint is a bucket that never runs out by itself.
 const UNBOUNDED: Rate = Rate { per_minute: 60_000_000, burst: 1_000_000 };
+
+/// What only one writer at a time may write at an endpoint, where two could make a resource twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Only {
+    /// What belongs to a link.
+    Link(LinkId),
+    /// The models of devices, which all links share.
+    Models,
+}
+
+impl std::fmt::Display for Only {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Link(link) => write!(f, "link:{link}"),
+            Self::Models => f.write_str("models"),
+        }
+    }
+}
 
 /// The gates of all endpoints.
 #[derive(Clone)]
@@ -87,14 +111,14 @@ impl Gate {
         new
     }
 
-    /// Does `work` at an endpoint when there is room. `only` names the link that nobody else may write meanwhile.
+    /// Does `work` at an endpoint when there is room. `only` names what nobody else may write meanwhile.
     ///
     /// # Errors
     /// Where the endpoint does not answer, there is no room in time, or `work` fails.
     pub async fn pass<T>(
         &self,
         ehr: &EhrEndpoint,
-        only: Option<LinkId>,
+        only: Option<Only>,
         work: impl Future<Output = Result<T, EhrError>>,
     ) -> Result<T, EventFailure> {
         let endpoint = self.endpoint(ehr);
@@ -113,13 +137,22 @@ impl Gate {
             let reason = format!("EHR endpoint {} asked for patience", ehr.name);
             return Err(EventFailure::Wait { reason, after });
         }
-        let mut leases =
-            Leases { parts: &self.parts, holder: uuid::Uuid::now_v7().to_string(), names: Vec::new() };
+        let holder = uuid::Uuid::now_v7().to_string();
+        let mut leases = Leases { parts: &self.parts, holder, names: Vec::new(), only: None };
+        let mut in_doubt = false;
         let result = match leases.take_all(ehr, only).await {
-            Ok(()) => leases.keep_while(work).await,
+            Ok(()) => {
+                let result = leases.keep_while(work).await;
+                in_doubt = match &result {
+                    Ok(done) => done.as_ref().is_err_and(EhrError::in_doubt),
+                    // It was cut off.
+                    Err(_) => true,
+                };
+                result
+            }
             Err(failure) => Err(failure),
         };
-        leases.release().await;
+        leases.release(in_doubt).await;
         drop(probing);
         match result? {
             Ok(done) => {
@@ -128,7 +161,10 @@ impl Gate {
                 }
                 Ok(done)
             }
-            Err(error) => Err(self.failed(ehr, &endpoint, &error).await),
+            Err(error) => {
+                let failure = self.failed(ehr, &endpoint, &error).await;
+                Err(if in_doubt && only.is_some() { not_before(failure, LEASE) } else { failure })
+            }
         }
     }
 
@@ -159,11 +195,23 @@ fn resting(ehr: &EhrName, after: Duration) -> EventFailure {
     }
 }
 
+/// The same, but not sooner than that.
+fn not_before(failure: EventFailure, least: Duration) -> EventFailure {
+    match failure {
+        EventFailure::Retry { reason, after } => {
+            EventFailure::Retry { reason, after: Some(after.unwrap_or_default().max(least)) }
+        }
+        other => other,
+    }
+}
+
 /// The leases of one call.
 struct Leases<'a> {
     parts: &'a Parts,
     holder: String,
     names: Vec<String>,
+    /// The one among them that keeps other writers out.
+    only: Option<String>,
 }
 
 impl Leases<'_> {
@@ -177,21 +225,24 @@ impl Leases<'_> {
     }
 
     /// The link first: who waits for another writer of the same link takes no room from others.
-    async fn take_all(&mut self, ehr: &EhrEndpoint, only: Option<LinkId>) -> Result<(), EventFailure> {
+    async fn take_all(&mut self, ehr: &EhrEndpoint, only: Option<Only>) -> Result<(), EventFailure> {
         let busy = |what: &str| EventFailure::Retry {
             reason: format!("EHR endpoint {}: {what}; trying again is safe", ehr.name),
             after: Some(LATER),
         };
-        if let Some(link) = only {
-            let name = format!("ehr:{}:link:{link}", ehr.name);
+        if let Some(only) = only {
+            let name = format!("ehr:{}:{only}", ehr.name);
             let mut tries = 0;
             while !self.take(name.clone()).await? {
                 tries += 1;
                 if tries == TRIES {
-                    return Err(busy("another instance is writing this link's readings"));
+                    return Err(busy(
+                        "another instance is writing the same, or what it wrote is not certain yet",
+                    ));
                 }
                 tokio::time::sleep(PAUSE).await;
             }
+            self.only = Some(name);
         }
         // Each call begins at another slot, so that they do not all ask for the first.
         let slots = ehr.concurrency.max(1);
@@ -212,24 +263,38 @@ impl Leases<'_> {
     /// Does the work, and extends the leases until it is done.
     async fn keep_while<T>(&self, work: impl Future<Output = T>) -> Result<T, EventFailure> {
         let mut work = std::pin::pin!(work);
+        let mut extended = self.parts.clock.now();
         loop {
-            tokio::select! {
-                done = &mut work => return Ok(done),
-                () = tokio::time::sleep(EXTEND) => {}
+            let mut look = std::pin::pin!(tokio::time::sleep(LOOK));
+            let step = poll_fn(|context| {
+                // Before any step of the work: after a lease has run out it would meet another writer.
+                if self.parts.clock.now() >= extended + EXTEND || look.as_mut().poll(context).is_ready() {
+                    return Poll::Ready(None);
+                }
+                work.as_mut().poll(context).map(Some)
+            });
+            if let Some(done) = step.await {
+                return Ok(done);
             }
             let now = self.parts.clock.now();
+            if now < extended + EXTEND {
+                continue;
+            }
             for name in &self.names {
-                if !self.parts.store.acquire_lease(name, &self.holder, LEASE, now).await? {
+                if !self.parts.store.extend_lease(name, &self.holder, LEASE, now).await? {
                     return Err(EventFailure::retry(format!(
                         "the lease {name} was lost; trying again is safe"
                     )));
                 }
             }
+            extended = now;
         }
     }
 
-    async fn release(&self) {
-        for name in &self.names {
+    /// Gives them back; but for the one that keeps other writers out, where a write is in doubt.
+    async fn release(&self, in_doubt: bool) {
+        let kept = self.only.as_ref().filter(|_| in_doubt);
+        for name in self.names.iter().filter(|name| Some(*name) != kept) {
             if let Err(error) = self.parts.store.release_lease(name, &self.holder).await {
                 tracing::warn!(lease = name, %error, "a lease was not given back: it ends by itself");
             }

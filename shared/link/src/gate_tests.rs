@@ -12,7 +12,7 @@ use ohx_store::SharedStore;
 use ohx_store_sqlite::SqliteStore;
 use secrecy::ExposeSecret as _;
 
-use super::Gate;
+use super::{Gate, Only};
 
 struct Rig {
     store: SharedStore,
@@ -50,6 +50,7 @@ impl Rig {
             call: "a batch of writes",
             problem: "HTTP 503".into(),
             retry_after,
+            in_doubt: false,
         }
     }
 }
@@ -63,7 +64,7 @@ fn after(failure: &EventFailure) -> Option<Duration> {
 }
 
 /// Runs `calls` on three instances at once, and tells how many were ever under way together.
-async fn most_together(rig: &Rig, calls: usize, only: Option<LinkId>) -> usize {
+async fn most_together(rig: &Rig, calls: usize, only: Option<Only>) -> usize {
     let instances = [rig.instance(), rig.instance(), rig.instance()];
     let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let mut tasks = tokio::task::JoinSet::new();
@@ -96,7 +97,7 @@ async fn instances_share_the_room() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_link_has_one_writer() {
     let rig = Rig::new(8).await;
-    assert_eq!(most_together(&rig, 6, Some(LinkId::new())).await, 1);
+    assert_eq!(most_together(&rig, 6, Some(Only::Link(LinkId::new()))).await, 1);
 }
 
 #[tokio::test]
@@ -141,4 +142,75 @@ async fn a_call_that_is_cut_off_gives_its_room_back_in_time() {
     let now = rig.clock.now();
     gate.pass(&rig.ehr, None, async { Ok(()) }).await.unwrap();
     assert_eq!(rig.clock.now(), now);
+}
+
+#[tokio::test]
+async fn a_write_in_doubt_keeps_other_writers_of_the_same_out() {
+    let rig = Rig::new(4).await;
+    let (gate, other) = (rig.instance(), rig.instance());
+    let only = Some(Only::Link(LinkId::new()));
+    let doubt = EhrError::Unavailable {
+        ehr: rig.ehr.name.clone(),
+        call: "a batch of writes",
+        problem: "no answer in time".into(),
+        retry_after: None,
+        in_doubt: true,
+    };
+    let failure = gate.pass::<()>(&rig.ehr, only, async { Err(doubt) }).await.unwrap_err();
+    assert_eq!(after(&failure), Some(Duration::from_secs(60)), "sooner would be in vain");
+    let early = other.pass::<()>(&rig.ehr, only, async { panic!("two writers") });
+    let early = tokio::time::timeout(Duration::from_millis(700), early).await;
+    assert!(early.is_err(), "it waits for the lease");
+    // Others are not concerned, not even those who need the room it had.
+    for _ in 0..4 {
+        other.pass(&rig.ehr, Some(Only::Link(LinkId::new())), async { Ok(()) }).await.unwrap();
+    }
+    other.pass(&rig.ehr, Some(Only::Models), async { Ok(()) }).await.unwrap();
+    rig.clock.advance(Duration::from_secs(61));
+    other.pass(&rig.ehr, only, async { Ok(()) }).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_writer_that_was_stopped_for_longer_than_its_lease_sends_nothing_more() {
+    let rig = Rig::new(4).await;
+    let (gate, other) = (rig.instance(), rig.instance());
+    let only = Some(Only::Link(LinkId::new()));
+    let (looked, has_looked) = tokio::sync::oneshot::channel();
+    let (resume, resumed) = tokio::sync::oneshot::channel::<()>();
+    let mut stopped = std::pin::pin!(gate.pass::<()>(&rig.ehr, only, async move {
+        looked.send(()).unwrap();
+        resumed.await.unwrap();
+        panic!("it goes on although another has written since");
+    }));
+    tokio::select! {
+        _ = &mut stopped => panic!("it has ended"),
+        looked = has_looked => looked.unwrap(),
+    }
+    // From here on nobody lets it run.
+    rig.clock.advance(Duration::from_secs(61));
+    let rival = other.pass(&rig.ehr, only, async {
+        resume.send(()).unwrap();
+        Ok(())
+    });
+    rival.await.unwrap();
+    // The lease is free again. What the stopped one has read is out of date all the same.
+    let failure = stopped.await;
+    assert!(failure.unwrap_err().reason().contains("was lost"));
+}
+
+#[tokio::test]
+async fn work_that_takes_longer_than_a_lease_keeps_it() {
+    let rig = Rig::new(1).await;
+    let (gate, other) = (rig.instance(), rig.instance());
+    let only = Some(Only::Link(LinkId::new()));
+    let long = gate.pass(&rig.ehr, only, async {
+        for _ in 0..8 {
+            rig.clock.advance(Duration::from_secs(21));
+            tokio::time::sleep(2 * super::LOOK).await;
+        }
+        let rival = other.pass::<()>(&rig.ehr, only, async { panic!("two writers") });
+        tokio::time::timeout(Duration::from_millis(600), rival).await.unwrap_err();
+        Ok(())
+    });
+    long.await.unwrap();
 }

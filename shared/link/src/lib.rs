@@ -40,7 +40,7 @@ pub use ask::{Asked, Asking};
 pub use bring::Brought;
 pub use disconnect::Disconnected;
 pub use examine::EhrReport;
-pub use gate::Gate;
+pub use gate::{Gate, Only};
 pub use part::Place;
 pub use replay::{Replayed, Replays};
 pub use succeed::Former;

@@ -142,6 +142,17 @@ impl Secrets for Engine {
         Ok(taken.rows_affected() == 1)
     }
 
+    async fn extend_lease(&self, name: &str, holder: &str, ttl: Duration, now: Instant) -> Result<bool> {
+        let extended = sql("UPDATE leases SET expires_at = $3 WHERE name = $1 AND holder = $2")
+            .bind(name)
+            .bind(holder)
+            .bind(micros(now).saturating_add(duration(ttl)))
+            .execute(self.writer())
+            .await
+            .map_err(unavailable)?;
+        Ok(extended.rows_affected() == 1)
+    }
+
     async fn release_lease(&self, name: &str, holder: &str) -> Result<()> {
         let release = sql("DELETE FROM leases WHERE name = $1 AND holder = $2").bind(name).bind(holder);
         release.execute(self.writer()).await.map_err(unavailable)?;

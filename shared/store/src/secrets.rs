@@ -141,6 +141,10 @@ pub trait Secrets: Send + Sync {
     /// Takes a lease for `holder` until `now + ttl`, if nobody else holds it. Asking again as the holder extends it.
     async fn acquire_lease(&self, name: &str, holder: &str, ttl: Duration, now: Instant) -> Result<bool>;
 
+    /// Extends a lease until `now + ttl`, if nobody else has had it since `holder` took it: also where it has run out meanwhile.
+    /// `false` tells that what was read under it may have changed.
+    async fn extend_lease(&self, name: &str, holder: &str, ttl: Duration, now: Instant) -> Result<bool>;
+
     /// Gives a lease back, if `holder` still has it.
     async fn release_lease(&self, name: &str, holder: &str) -> Result<()>;
 }

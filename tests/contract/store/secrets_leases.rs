@@ -9,6 +9,7 @@ crate::promises!(
     a_lease_has_one_holder,
     its_holder_may_extend_it,
     an_expired_lease_is_anybodys,
+    a_lease_that_somebody_else_has_had_is_not_extended,
     a_lease_is_given_back_by_its_holder_only,
     leases_are_apart,
     of_many_one_has_the_lease,
@@ -34,6 +35,21 @@ async fn an_expired_lease_is_anybodys(rig: Rig) {
     assert!(rig.store.acquire_lease("refresh", "a", TTL, at(0)).await.unwrap());
     assert!(rig.other.acquire_lease("refresh", "b", TTL, at(30)).await.unwrap());
     assert!(!rig.store.acquire_lease("refresh", "a", TTL, at(30)).await.unwrap(), "it is lost");
+}
+
+async fn a_lease_that_somebody_else_has_had_is_not_extended(rig: Rig) {
+    assert!(!rig.store.extend_lease("write", "a", TTL, at(0)).await.unwrap(), "it was never taken");
+    assert!(rig.store.acquire_lease("write", "a", TTL, at(0)).await.unwrap());
+    // It has run out, but nobody was there meanwhile.
+    assert!(rig.store.extend_lease("write", "a", TTL, at(45)).await.unwrap());
+    assert!(!rig.other.acquire_lease("write", "b", TTL, at(74)).await.unwrap());
+    assert!(rig.other.acquire_lease("write", "b", TTL, at(75)).await.unwrap());
+    assert!(!rig.store.extend_lease("write", "a", TTL, at(75)).await.unwrap());
+    rig.other.release_lease("write", "b").await.unwrap();
+    assert!(
+        !rig.store.extend_lease("write", "a", TTL, at(76)).await.unwrap(),
+        "it is free, and was another's"
+    );
 }
 
 async fn a_lease_is_given_back_by_its_holder_only(rig: Rig) {

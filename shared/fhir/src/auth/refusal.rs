@@ -50,7 +50,7 @@ pub(super) fn refused(
     }
     let code = code(status, body);
     if matches!(code.as_str(), "temporarily_unavailable" | "server_error") {
-        return client.unavailable(CALL, code);
+        return client.unavailable(CALL, code, false);
     }
     let mut problem = advice(asked, &code);
     if let Some(ahead) = skew {

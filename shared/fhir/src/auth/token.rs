@@ -203,7 +203,7 @@ impl Authorization {
 
 fn no_key(client: &EhrClient, error: &SigningError) -> EhrError {
     match error {
-        SigningError::Unavailable(_) => client.unavailable(CALL, error.to_string()),
+        SigningError::Unavailable(_) => client.unavailable(CALL, error.to_string(), false),
         SigningError::NoKey(_) | SigningError::Unusable { .. } => client.unsupported(error.to_string()),
     }
 }

@@ -46,13 +46,33 @@ async fn the_strategy_follows_what_the_server_can_do() {
         let ehr = client(&server, WriteStrategy::Auto, 100);
         let plan = ehr.plan().await.unwrap();
         assert_eq!(plan.strategy, expect);
-        assert_eq!(plan.needs_lock(), expect != WriteStrategy::Update);
+        assert!(plan.needs_lock(), "another instance may have been told something else");
         for round in [Outcome::Created, Outcome::Unchanged] {
             let published = ehr.publish(BASE, &[], &readings(30)).await.unwrap();
             assert_eq!(published.outcomes, vec![round; 30], "{expect:?}");
         }
         assert_eq!(server.count("Observation"), (30, 30), "{expect:?}");
     }
+}
+
+#[tokio::test]
+async fn instances_that_were_told_different_things_take_turns() {
+    let server = Server::start().await;
+    server.faults(|faults| faults.unconditional = true);
+    // One has met a proxy's page, and goes the way that works everywhere.
+    says(&server, "<html>".to_owned());
+    let careful = client(&server, WriteStrategy::Auto, 100);
+    assert_eq!(careful.plan().await.unwrap().strategy, WriteStrategy::SearchThenCreate);
+    says(&server, statement("5.0.0", &["batch"], &both(true, true)));
+    let usual = client(&server, WriteStrategy::Auto, 100);
+    assert_eq!(usual.plan().await.unwrap().strategy, WriteStrategy::Update);
+    // At the same time neither would find what the other is about to make.
+    assert!(careful.may_need_lock() && usual.may_need_lock());
+    for (ehr, outcome) in [(&careful, Outcome::Created), (&usual, Outcome::Unchanged)] {
+        let published = ehr.publish(BASE, &[], &readings(5)).await.unwrap();
+        assert_eq!(published.outcomes, vec![outcome; 5]);
+    }
+    assert_eq!(server.count("Observation").0, 5);
 }
 
 #[tokio::test]
