@@ -20,6 +20,7 @@ mod faults;
 mod journal;
 mod kill;
 mod plan;
+mod processes;
 mod proxy;
 mod run;
 mod soak;
