@@ -2,15 +2,16 @@
 
 use std::process::ExitCode;
 
+use ohx_api::Access;
 use ohx_link::Links;
 use ohx_runtime::parts::Parts;
 use ohx_runtime::serve::Service;
 
 fn main() -> ExitCode {
     ohx_runtime::run("api", async |settings| {
-        let key = ohx_api::api_key(&settings)?;
+        let access = Access::from_settings(&settings)?;
         let parts = Parts::from_settings(&settings).await?;
         let ready = parts.ready();
-        Ok(Service::new(ohx_api::router(Links::new(parts), &key), ready))
+        Ok(Service::new(ohx_api::router(Links::new(parts), access), ready))
     })
 }

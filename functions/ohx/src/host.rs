@@ -57,7 +57,7 @@ impl Host {
                 );
             }
         };
-        let api_key = ohx_api::api_key(settings)?;
+        let access = ohx_api::Access::from_settings(settings)?;
         let refresh = ohx_transform::refresh(settings)?;
         let console = Console::from_settings(settings)?;
         let parts = Parts::with_bus(settings, bus).await?;
@@ -66,7 +66,7 @@ impl Host {
         let ready = links.parts().ready();
         let public = ohx_oauth::router(links.clone())
             .merge(ohx_webhook::router(links.clone(), ohx_webhook::forwarded_hops(settings)?))
-            .merge(ohx_api::router(links.clone(), &api_key))
+            .merge(ohx_api::router(links.clone(), access))
             // It asks the API over HTTP, as it does where it is deployed on its own.
             .merge(ohx_console::router(console));
         let inner = [

@@ -6,6 +6,7 @@
 
 mod account;
 mod ask;
+pub mod audit;
 mod belief;
 mod breaker;
 mod bring;
