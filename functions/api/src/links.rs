@@ -114,6 +114,11 @@ pub(crate) struct NewLink {
     #[serde(default)]
     also: Vec<Destination>,
     backfill_days: Option<u32>,
+    /// Where the patient's browser is sent once the consent is given, with `link` and `status` in its query; only an
+    /// address that the operator allows. Without it, a page says that all is well.
+    success_url: Option<String>,
+    /// The same where nothing came of it.
+    error_url: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -138,11 +143,17 @@ pub(crate) async fn create(
         let detail = format!("backfill_days must be 0 to {MAX_BACKFILL_DAYS}, got {backfill_days}");
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
     }
+    for (field, url) in [("success_url", &new.success_url), ("error_url", &new.error_url)] {
+        if let Some(Err(why)) = url.as_deref().map(|url| links.redirects().allowed(url)) {
+            return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, format!("{field}: {why}")));
+        }
+    }
     let (app, _) = links.app(&new.provider).await.map_err(problem)?;
     let consent = ohx_providers::kind(&app.config.kind).is_none_or(|kind| kind.consent);
     let parts = links.parts();
     let mut link = Link::pending(new.provider, new.ehr, new.patient, backfill_days, parts.clock.now());
     link.also = new.also;
+    (link.success_url, link.error_url) = (new.success_url, new.error_url);
     link.created_by = Some(principal.actor.clone());
     let mut seen = BTreeSet::new();
     for (ehr, _) in link.destinations() {

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use ohx_api::Access;
-use ohx_link::Links;
+use ohx_link::{Links, Redirects};
 use ohx_runtime::parts::Parts;
 use ohx_runtime::serve::Service;
 
@@ -12,6 +12,7 @@ fn main() -> ExitCode {
         let access = Access::from_settings(&settings)?;
         let parts = Parts::from_settings(&settings).await?;
         let ready = parts.ready();
-        Ok(Service::new(ohx_api::router(Links::new(parts), access), ready))
+        let links = Links::new(parts).with_redirects(Redirects::from_settings(&settings)?);
+        Ok(Service::new(ohx_api::router(links, access), ready))
     })
 }

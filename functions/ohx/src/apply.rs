@@ -11,11 +11,13 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use ipnet::IpNet;
 use ohx_domain::{Clock as _, EhrName, ProviderApp, ProviderName, Record, SystemClock};
+use ohx_link::audit::note_in;
 use ohx_runtime::{Settings, parts};
 use ohx_seal::Keyring;
 use ohx_store::SharedStore;
 use secrecy::SecretString;
 use serde::Deserialize;
+use serde_json::json;
 use url::Url;
 
 pub(crate) use self::ehrs::{AppliedEhr, jwks_address};
@@ -206,11 +208,14 @@ pub(crate) async fn apply(
     let names: Vec<EhrName> = configuration.ehrs.iter().map(|e| e.name.clone()).collect();
     let Configuration { mappings, activations, folder, .. } = configuration;
     let plan = Plan::new(mappings, activations, folder, &names, store).await?;
+    let by = crate::api_keys::actor(settings);
     for (app, sealed) in &providers {
         store.put_provider(app, sealed.as_deref(), now).await?;
+        let detail = json!({"type": app.kind, "secret": sealed.is_some()});
+        note_in(store, now, &by, "provider.put", &format!("provider:{}", app.name), &detail).await?;
     }
     ehrs::write(&ehrs, settings, keyring, store, now).await?;
-    let (saved, activated) = plan.write(store, now).await?;
+    let (saved, activated) = plan.write(store, &by, now).await?;
     Ok(Applied { providers: providers.len(), ehrs: ehrs.len(), saved, activated })
 }
 

@@ -7,12 +7,14 @@ use ohx_domain::{
     BundleKind, EhrAuth, EhrEndpoint, EhrName, EhrOAuth, FhirVersion, Instant, SecretIn, SigningAlgorithm,
     SystemClock, WriteStrategy,
 };
+use ohx_link::audit::note_in;
 use ohx_link::ehr::secret_place;
 use ohx_link::signing::{OVERLAP, StoredKeys};
 use ohx_runtime::Settings;
 use ohx_seal::Keyring;
 use ohx_store::SharedStore;
 use serde::Deserialize;
+use serde_json::json;
 use url::Url;
 
 use super::{FromEnv, secret};
@@ -202,12 +204,15 @@ pub(super) async fn write(
     store: &SharedStore,
     now: Instant,
 ) -> anyhow::Result<()> {
+    let by = crate::api_keys::actor(settings);
     let mut algorithms = Vec::new();
     for Checked { endpoint, sealed } in ehrs {
         if endpoint.auth == EhrAuth::None {
             eprintln!("EHR endpoint {}: auth is none, which is for tests only", endpoint.name);
         }
         store.put_ehr(endpoint, sealed.as_deref(), now).await?;
+        let detail = json!({"auth": name_of(endpoint.auth), "secret": sealed.is_some()});
+        note_in(store, now, &by, "ehr.put", &format!("ehr:{}", endpoint.name), &detail).await?;
         if matches!(endpoint.auth, EhrAuth::SmartBackend | EhrAuth::JwtBearer) {
             let chosen = endpoint.oauth.as_ref().and_then(|oauth| oauth.algorithm);
             // Which one the server takes is only known when it is asked.
@@ -221,6 +226,8 @@ pub(super) async fn write(
     for algorithm in algorithms {
         if let Some(kid) = keys.rotate(algorithm, OVERLAP, true).await? {
             println!("Made the signing key {kid} ({}).", algorithm.as_str());
+            let detail = json!({"algorithm": algorithm.as_str()});
+            note_in(store, now, &by, "signing-key.create", &format!("signing-key:{kid}"), &detail).await?;
             println!("Register this address at the EHR: {}", jwks_address(settings));
         }
     }
