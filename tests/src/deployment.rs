@@ -53,6 +53,8 @@ impl Deployment {
         let mut environment = BTreeMap::from([
             ("OHX_KEYS".to_owned(), KEYRING.to_owned()),
             ("OHX_API_KEY".to_owned(), API_KEY.to_owned()),
+            // The simulated providers and EHRs are on this machine.
+            ("OHX_OUTBOUND_PRIVATE".to_owned(), "127.0.0.0/8".to_owned()),
             ("OHX_IDENTIFIER_BASE".to_owned(), "https://ohx.test/ns".to_owned()),
             ("RUST_LOG".to_owned(), "info".to_owned()),
             ("OHX_MAPPING_REFRESH_SECONDS".to_owned(), "0".to_owned()),

@@ -12,6 +12,7 @@ use clap::Args;
 use ipnet::IpNet;
 use ohx_domain::{Clock as _, EhrName, ProviderApp, ProviderName, Record, SystemClock};
 use ohx_link::audit::note_in;
+use ohx_runtime::outbound::Reach;
 use ohx_runtime::{Settings, parts};
 use ohx_seal::Keyring;
 use ohx_store::SharedStore;
@@ -153,6 +154,7 @@ pub(crate) async fn apply(
     store: &SharedStore,
 ) -> anyhow::Result<Applied> {
     let now = SystemClock.now();
+    let reach = Reach::from_settings(settings)?;
     let mut providers = Vec::new();
     for p in &configuration.providers {
         let of = format!("provider app {}", p.name);
@@ -188,6 +190,9 @@ pub(crate) async fn apply(
         if let Err(problem) = ohx_providers::check(&app) {
             bail!("{of}: {problem}");
         }
+        for (name, url) in &p.base_urls {
+            reach.check(url).with_context(|| format!("{of}: base_urls.{name}"))?;
+        }
         let mut secrets = BTreeMap::new();
         if let Some(text) = secret(settings, &of, p.client_secret.as_ref())? {
             secrets.insert(ohx_link::secrets::CLIENT.to_owned(), SecretString::from(text));
@@ -204,7 +209,7 @@ pub(crate) async fn apply(
         };
         providers.push((app, sealed));
     }
-    let ehrs = ehrs::check(&configuration.ehrs, settings, keyring)?;
+    let ehrs = ehrs::check(&configuration.ehrs, settings, &reach, keyring)?;
     let names: Vec<EhrName> = configuration.ehrs.iter().map(|e| e.name.clone()).collect();
     let Configuration { mappings, activations, folder, .. } = configuration;
     let plan = Plan::new(mappings, activations, folder, &names, store).await?;

@@ -13,6 +13,7 @@ use serde::Deserialize;
 use subtle::ConstantTimeEq as _;
 
 use super::audit::Audited;
+use super::oidc::{NotTaken, Oidc};
 use super::principal::{Bearer, Principal};
 use super::rules::{self, About, Rule};
 use super::{Access, digest};
@@ -108,10 +109,18 @@ async fn known(links: &Links, access: &Access, parts: &mut Parts) -> Result<Prin
     let now = links.parts().clock.now();
     let Ok(Bearer(token)) = Bearer::from_request_parts(parts, &()).await;
     let why = match token {
-        None => "send a key of the API, or a token: Authorization: Bearer ...",
+        None => "send a key of the API, or a token: Authorization: Bearer ...".to_owned(),
         Some(token) => match principal(links, access, &token).await {
             Ok(principal) => return Ok(principal),
             Err(Unknown::Refused(why)) => why,
+            Err(Unknown::Token(why @ (NotTaken::NoRole | NotTaken::OutOfReach))) => {
+                let status = match why {
+                    NotTaken::NoRole => StatusCode::FORBIDDEN,
+                    _ => StatusCode::SERVICE_UNAVAILABLE,
+                };
+                return Err(Box::new(Problem::new(status, why.to_string()).into_response()));
+            }
+            Err(Unknown::Token(why)) => why.to_string(),
             Err(Unknown::Store(problem)) => return Err(Box::new(problem.into_response())),
         },
     };
@@ -131,7 +140,8 @@ async fn known(links: &Links, access: &Access, parts: &mut Parts) -> Result<Prin
 
 /// Why nobody is known by a token.
 enum Unknown {
-    Refused(&'static str),
+    Refused(String),
+    Token(NotTaken),
     Store(Problem),
 }
 
@@ -143,13 +153,18 @@ async fn principal(links: &Links, access: &Access, token: &str) -> Result<Princi
         return Ok(Principal::operator());
     }
     let now = parts.clock.now();
+    if let Some(oidc) = &access.0.oidc
+        && Oidc::is_for(token)
+    {
+        return oidc.principal(token, now).await.map_err(Unknown::Token);
+    }
     let store = |error| Unknown::Store(store_problem(error));
     // How long the index takes to find a digest tells nothing of a key: nobody can choose a digest.
     let Some(stored) = parts.store.api_key_by_digest(&digest).await.map_err(store)? else {
-        return Err(Unknown::Refused("this key is not known: it was never made here"));
+        return Err(Unknown::Refused("this key is not known: it was never made here".to_owned()));
     };
     if !stored.is_good(now) {
-        return Err(Unknown::Refused("this key has expired or was revoked"));
+        return Err(Unknown::Refused("this key has expired or was revoked".to_owned()));
     }
     if let Err(error) = parts.store.note_api_key_use(stored.key.id, now).await {
         tracing::warn!(%error, key = %stored.key.id, "its use could not be noted");

@@ -7,10 +7,13 @@
 pub(crate) mod api_keys;
 pub(crate) mod audit;
 mod guard;
+mod headers;
 mod limit;
+mod oidc;
 mod principal;
 pub mod rules;
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use axum::Router;
@@ -24,7 +27,9 @@ use sha2::{Digest as _, Sha256};
 pub use api_keys::{KeyRefused, NewKey, make as make_api_key};
 pub use principal::Principal;
 
+use headers::Headers;
 use limit::Buckets;
+use oidc::Oidc;
 
 /// The shortest key of the operator's that is taken, in characters.
 const SHORTEST_KEY: usize = 32;
@@ -40,6 +45,8 @@ pub struct Access(Arc<Inner>);
 struct Inner {
     /// SHA-256 of `OHX_API_KEY`, where it is set.
     operator: Option<[u8; 32]>,
+    oidc: Option<Oidc>,
+    headers: Headers,
     hops: ForwardedHops,
     /// By caller.
     calls: Buckets,
@@ -48,49 +55,51 @@ struct Inner {
 }
 
 impl Access {
-    /// From settings: `OHX_API_KEY`, `OHX_API_REQUESTS_PER_MINUTE`, `OHX_FORWARDED_HOPS`. None of them has to be there.
+    /// From settings: `OHX_API_KEY`, `OHX_OIDC_…`, `OHX_API_REQUESTS_PER_MINUTE`, `OHX_FORWARDED_HOPS`, `OHX_CORS_ORIGINS`,
+    /// `OHX_HSTS_SECONDS`. None of them has to be there.
     ///
     /// # Errors
-    /// Where one is wrong.
-    pub fn from_settings(settings: &Settings) -> Result<Self, SettingError> {
+    /// [`SettingError`], where one is wrong.
+    pub fn from_settings(settings: &Settings) -> anyhow::Result<Self> {
         let expected = "a key of the API with all rights, 32 characters or more, or nothing where keys are made with ohx api-keys; make one with: ohx keys new";
         let operator = match settings.text("OHX_API_KEY") {
-            None => None,
             Some(key) if key.len() < SHORTEST_KEY => {
-                return Err(SettingError::Wrong {
-                    name: "OHX_API_KEY",
-                    expected: expected.into(),
-                    shown: None,
-                });
+                let (name, expected) = ("OHX_API_KEY", expected.into());
+                return Err(SettingError::Wrong { name, expected, shown: None }.into());
             }
-            Some(key) => Some(digest(key)),
+            key => key.map(digest),
         };
         let name = "OHX_API_REQUESTS_PER_MINUTE";
         let expected = "how many requests a caller may make in a minute, 1 or more";
-        let per_minute = settings.parsed::<u32>(name, expected)?.unwrap_or(PER_MINUTE);
-        if per_minute == 0 {
-            let (expected, shown) = (expected.to_owned(), Some("0".to_owned()));
-            return Err(SettingError::Wrong { name, expected, shown });
-        }
-        let hops = ohx_runtime::caller::forwarded_hops(settings)?;
-        Ok(Self::new(operator, per_minute, hops))
-    }
-
-    fn new(operator: Option<[u8; 32]>, per_minute: u32, hops: ForwardedHops) -> Self {
-        let (calls, failures) = (Buckets::new(per_minute), Buckets::new(FAILURES_PER_MINUTE));
-        Self(Arc::new(Inner { operator, hops, calls, failures }))
+        let per_minute = settings.parsed::<NonZeroU32>(name, expected)?.map_or(PER_MINUTE, NonZeroU32::get);
+        Ok(Self(Arc::new(Inner {
+            operator,
+            oidc: Oidc::from_settings(settings)?,
+            headers: Headers::from_settings(settings)?,
+            hops: ohx_runtime::caller::forwarded_hops(settings)?,
+            calls: Buckets::new(per_minute),
+            failures: Buckets::new(FAILURES_PER_MINUTE),
+        })))
     }
 
     /// Puts the guard around `routes`.
     pub(crate) fn around(self, routes: Router<Links>, links: Links) -> Router<Links> {
-        routes.layer(middleware::from_fn_with_state((links, self), guard::guard))
+        let headers = self.0.headers.clone();
+        headers.around(routes.layer(middleware::from_fn_with_state((links, self), guard::guard)))
     }
 }
 
 /// With one key that may everything, as `OHX_API_KEY` is.
 impl From<&SecretString> for Access {
     fn from(key: &SecretString) -> Self {
-        Self::new(Some(digest(key.expose_secret())), PER_MINUTE, ForwardedHops(0))
+        Self(Arc::new(Inner {
+            operator: Some(digest(key.expose_secret())),
+            oidc: None,
+            headers: Headers::default(),
+            hops: ForwardedHops(0),
+            calls: Buckets::new(PER_MINUTE),
+            failures: Buckets::new(FAILURES_PER_MINUTE),
+        }))
     }
 }
 

@@ -11,6 +11,7 @@ use ohx_link::audit::note_in;
 use ohx_link::ehr::secret_place;
 use ohx_link::signing::{OVERLAP, StoredKeys};
 use ohx_runtime::Settings;
+use ohx_runtime::outbound::Reach;
 use ohx_seal::Keyring;
 use ohx_store::SharedStore;
 use serde::Deserialize;
@@ -158,10 +159,14 @@ fn secret_of<'s>(
     Ok(given)
 }
 
-fn checked(e: &AppliedEhr, settings: &Settings, keyring: &Keyring) -> anyhow::Result<Checked> {
+fn checked(e: &AppliedEhr, settings: &Settings, reach: &Reach, keyring: &Keyring) -> anyhow::Result<Checked> {
     let of = format!("EHR endpoint {}", e.name);
     let auth = e.auth.unwrap_or(if e.token.is_some() { EhrAuth::Bearer } else { EhrAuth::None });
     check_url("base_url", &e.base_url).with_context(|| of.clone())?;
+    reach.check(&e.base_url).with_context(|| format!("{of}: base_url"))?;
+    if let Some(url) = e.oauth.as_ref().and_then(|oauth| oauth.token_url.as_ref()) {
+        reach.check(url).with_context(|| format!("{of}: oauth.token_url"))?;
+    }
     ensure!(e.base_url.query().is_none(), "{of}: base_url must not have a query (?...)");
     check_oauth(auth, e.oauth.as_ref(), &e.base_url).with_context(|| of.clone())?;
     let plain = secret_of(e, auth, &of, settings)?;
@@ -185,10 +190,11 @@ fn checked(e: &AppliedEhr, settings: &Settings, keyring: &Keyring) -> anyhow::Re
 pub(super) fn check(
     ehrs: &[AppliedEhr],
     settings: &Settings,
+    reach: &Reach,
     keyring: &Keyring,
 ) -> anyhow::Result<Vec<Checked>> {
     let checked: Vec<Checked> =
-        ehrs.iter().map(|e| checked(e, settings, keyring)).collect::<anyhow::Result<_>>()?;
+        ehrs.iter().map(|e| checked(e, settings, reach, keyring)).collect::<anyhow::Result<_>>()?;
     for (n, e) in ehrs.iter().enumerate() {
         let twice = ehrs.iter().take(n).any(|other| other.name == e.name);
         ensure!(!twice, "EHR endpoint {}: the file has it twice", e.name);
