@@ -18,7 +18,6 @@ const LONGEST: usize = 16 * 1024;
 /// The ways to sign that are taken (RFC 7518, RFC 8037): with a private key that only the issuer has. Neither `none`, nor
 /// anything with a shared secret, under which a public key would pass for one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[expect(clippy::upper_case_acronyms, reason = "as the standard writes them")]
 pub(super) enum Algorithm {
     RS256,
     RS384,
