@@ -230,6 +230,8 @@ impl Function {
             .env("OHX_REDIS_PREFIX", folder.file_name().unwrap())
             .env("OHX_BUS", "redis")
             .env("OHX_KEYS", KEYS)
+            // The small EHR is on this machine.
+            .env("OHX_OUTBOUND_PRIVATE", "127.0.0.0/8")
             .env("OHX_PUBLIC_URL", "http://127.0.0.1:1")
             .env("OHX_IDENTIFIER_BASE", BASE)
             .env("RUST_LOG", "error")

@@ -53,6 +53,9 @@ impl Deployment {
         let mut environment = BTreeMap::from([
             ("OHX_KEYS".to_owned(), KEYRING.to_owned()),
             ("OHX_API_KEY".to_owned(), API_KEY.to_owned()),
+            // The simulated providers and EHRs are on this machine.
+            ("OHX_OUTBOUND_PRIVATE".to_owned(), "127.0.0.0/8".to_owned()),
+            ("OHX_REDIRECT_URLS".to_owned(), "https://app.test/ohx/ myapp://ohx/".to_owned()),
             ("OHX_IDENTIFIER_BASE".to_owned(), "https://ohx.test/ns".to_owned()),
             ("RUST_LOG".to_owned(), "info".to_owned()),
             ("OHX_MAPPING_REFRESH_SECONDS".to_owned(), "0".to_owned()),
@@ -185,6 +188,11 @@ impl Deployment {
     /// `ohx apply` of another file; gives its exit code, and what it said.
     pub fn apply(&self, configuration: &str) -> (Option<i32>, String) {
         apply(&self.environment, self.folder.path(), configuration)
+    }
+
+    /// The command line, with the settings of this deployment; gives its exit code, and what it and those before it said.
+    pub fn ohx(&self, arguments: &[&str]) -> (Option<i32>, String) {
+        run(arguments, &self.environment, self.folder.path())
     }
 
     /// The metrics of a function: of the one process, where there is one only.

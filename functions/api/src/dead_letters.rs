@@ -3,10 +3,10 @@
 //! A replay is a fresh fetch. What a letter stood for is asked for again through the ledger, never sent again from a copy:
 //! there is none. A letter that has a request stays until what was asked in its place is published.
 
-use axum::Json;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Path, Query as Parameters, State};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use http::{HeaderValue, StatusCode, header};
 use ohx_domain::{Instant, LetterId, LinkId, Query, Record, Request, RequestId, RequestState};
 use ohx_events::Function;
@@ -14,7 +14,9 @@ use ohx_link::{LinkError, Links, Replayed};
 use ohx_runtime::Problem;
 use ohx_store::{BuriedLetter, LetterCursor, LetterFilter};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
+use crate::access::audit::Audited;
 use crate::{problem, read, store_problem};
 
 const AT: &str = "/api/publishers/dead-letters/";
@@ -284,7 +286,9 @@ pub(crate) async fn replay_many(
             Err(error) => many.refused.push(Refused { letter: buried.id, detail: error.to_string() }),
         }
     }
-    Ok((StatusCode::ACCEPTED, Json(many)))
+    let detail = json!({"replayed": many.replayed.len(), "refused": many.refused.len()});
+    let audited = Extension(Audited::detail(detail));
+    Ok((StatusCode::ACCEPTED, audited, Json(many)))
 }
 
 /// `DELETE /api/publishers/dead-letters/{id}/`: forgets a letter without doing anything for it. What the ledger lacks stays

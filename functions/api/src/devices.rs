@@ -1,9 +1,9 @@
 //! A link's devices.
 
-use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::response::IntoResponse;
+use axum::{Extension, Json};
 use http::StatusCode;
 use ohx_domain::{EhrName, Instant, Link, LinkId, LinkState, PatientReference, SyncId};
 use ohx_events::plain::DevicesReason;
@@ -11,7 +11,10 @@ use ohx_link::{LinkError, Links};
 use ohx_runtime::Problem;
 use ohx_store::LinkFilter;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
+use crate::access::Principal;
+use crate::access::audit::Audited;
 use crate::{problem, read, store_problem};
 
 #[derive(Serialize)]
@@ -77,6 +80,7 @@ pub(crate) struct Asked {
 /// active links with that provider are meant, and the EHR where the patient is known under that name at several.
 pub(crate) async fn create(
     State(links): State<Links>,
+    principal: Principal,
     Path(named): Path<String>,
     body: Bytes,
 ) -> Result<impl IntoResponse, Problem> {
@@ -91,8 +95,12 @@ pub(crate) async fn create(
         })?,
     };
     let found = match named.parse::<LinkId>() {
-        Ok(id) => vec![links.get(id).await.map_err(problem)?],
-        Err(_) => of_provider(&links, &named, &meant).await?,
+        Ok(id) => {
+            let link = links.get(id).await.map_err(problem)?;
+            principal.sees(&link)?;
+            vec![link]
+        }
+        Err(_) => of_provider(&links, &principal, &named, &meant).await?,
     };
     if let [link] = found.as_slice()
         && link.state != LinkState::Active
@@ -108,11 +116,18 @@ pub(crate) async fn create(
         request.await.map_err(problem)?;
         asked.push(link.id);
     }
-    Ok((StatusCode::ACCEPTED, Json(Asked { id: sync, links: asked })))
+    let subjects: Vec<String> = asked.iter().map(|id| format!("link:{id}")).collect();
+    let audited = Extension(Audited::new(subjects.join(" "), json!({"sync": sync})));
+    Ok((StatusCode::ACCEPTED, audited, Json(Asked { id: sync, links: asked })))
 }
 
 /// The links of a provider that are meant, at least one.
-async fn of_provider(links: &Links, provider: &str, meant: &Meant) -> Result<Vec<Link>, Problem> {
+async fn of_provider(
+    links: &Links,
+    principal: &Principal,
+    provider: &str,
+    meant: &Meant,
+) -> Result<Vec<Link>, Problem> {
     let store = &links.parts().store;
     let apps = store.providers().await.map_err(store_problem)?;
     let apps: Vec<_> =
@@ -123,7 +138,11 @@ async fn of_provider(links: &Links, provider: &str, meant: &Meant) -> Result<Vec
     }
     let mut found = Vec::new();
     match (meant.link, &meant.patient) {
-        (Some(id), _) => found.push(links.get(id).await.map_err(problem)?),
+        (Some(id), _) => {
+            let link = links.get(id).await.map_err(problem)?;
+            principal.sees(&link)?;
+            found.push(link);
+        }
         (None, Some(patient)) => {
             for app in &apps {
                 let filter = LinkFilter {
@@ -132,6 +151,7 @@ async fn of_provider(links: &Links, provider: &str, meant: &Meant) -> Result<Vec
                     state: Some(LinkState::Active),
                     after: None,
                     limit: 1000,
+                    within: principal.within.clone(),
                 };
                 found.extend(store.links(&filter).await.map_err(store_problem)?);
             }
@@ -141,7 +161,7 @@ async fn of_provider(links: &Links, provider: &str, meant: &Meant) -> Result<Vec
             return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
         }
     }
-    found.retain(|link| apps.iter().any(|app| app.name == link.provider));
+    found.retain(|link| apps.iter().any(|app| app.name == link.provider) && principal.within.allows(link));
     if let Some(ehr) = &meant.ehr {
         found.retain(|link| link.patient_at(ehr).is_some());
     }

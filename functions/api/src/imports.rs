@@ -1,10 +1,10 @@
 //! Readings that somebody brings: export files, and where a gateway sends what it heard.
 
-use axum::Json;
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, QueryRejection};
 use axum::extract::{Path, Query as Parameters, State};
 use axum::response::IntoResponse;
+use axum::{Extension, Json};
 use http::StatusCode;
 use ohx_domain::{Interval, LinkId, Record, SyncId};
 use ohx_link::{Brought, Links, OpenLink};
@@ -12,7 +12,9 @@ use ohx_providers::beurer::csv::{self, CsvError, DateOrder, Options, Report};
 use ohx_providers::beurer::{self, RecordParts};
 use ohx_runtime::Problem;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
+use crate::access::audit::Audited;
 use crate::{problem, read};
 
 /// What a file is read with.
@@ -99,7 +101,9 @@ pub(crate) async fn import(
         }
     };
     let status = if sync.is_some() { StatusCode::ACCEPTED } else { StatusCode::OK };
-    Ok((status, Json(Imported { sync, dry_run: import.dry_run, records, report: export.report })))
+    let detail = json!({"sync": sync, "dry_run": import.dry_run});
+    let audited = Extension(Audited::new(format!("link:{}", import.link), detail));
+    Ok((status, audited, Json(Imported { sync, dry_run: import.dry_run, records, report: export.report })))
 }
 
 fn too_large(status: StatusCode, text: &str) -> Problem {

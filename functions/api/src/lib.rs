@@ -1,8 +1,9 @@
 //! `api`: links, syncs and mappings, for the integrator and the app developer.
 //!
-//! Every address wants `Authorization: Bearer <OHX_API_KEY>`, but the public keys at `/.well-known/jwks.json`. Errors are problem details (RFC 9457). No answer holds
+//! Every address wants `Authorization: Bearer <key>`, but the public keys at `/.well-known/jwks.json`; what is open to whom is in [`access`]. Errors are problem details (RFC 9457). No answer holds
 //! a health value (but a preview, which says what becomes of the page it was given), a token or a provider user id.
 
+pub mod access;
 mod coverage;
 mod dead_letters;
 mod devices;
@@ -13,42 +14,26 @@ mod links;
 pub mod mappings;
 mod syncs;
 
-use std::sync::Arc;
-
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::middleware::{self, Next};
-use axum::response::{IntoResponse, Response};
+use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
-use http::{HeaderValue, StatusCode, header};
+use http::StatusCode;
 use ohx_link::{LinkError, Links};
 use ohx_providers::beurer::csv::MAX_FILE_BYTES;
 use ohx_runtime::Problem;
-use ohx_runtime::settings::{SettingError, Settings};
 use ohx_store::StoreError;
-use secrecy::{ExposeSecret as _, SecretString};
-use sha2::{Digest as _, Sha256};
-use subtle::ConstantTimeEq as _;
 
-/// The shortest key that is taken, in characters.
-const SHORTEST_KEY: usize = 32;
+pub use access::Access;
+use access::api_keys;
 
-/// The key that the API asks for: `OHX_API_KEY`.
-///
-/// # Errors
-/// Where it is missing, or shorter than 32 characters.
-pub fn api_key(settings: &Settings) -> Result<SecretString, SettingError> {
-    let expected = "the key that callers of the API send as a bearer token, 32 characters or more; make one with: ohx keys new";
-    let key = settings.secret("OHX_API_KEY", expected)?;
-    if key.expose_secret().len() < SHORTEST_KEY {
-        return Err(SettingError::Wrong { name: "OHX_API_KEY", expected: expected.into(), shown: None });
-    }
-    Ok(key)
+/// The function's routes behind their guard: `/api/<module>/<endpoint>/`, and the public keys.
+pub fn router(links: Links, access: impl Into<Access>) -> Router {
+    access.into().around(routes(), links.clone()).with_state(links)
 }
 
-/// The function's routes, under `/api/<module>/<endpoint>/`, and the public keys.
-pub fn router(links: Links, key: &SecretString) -> Router {
-    let expected: Arc<[u8; 32]> = Arc::new(Sha256::digest(key.expose_secret().as_bytes()).into());
+/// The routes without their guard, for the test that finds a rule for each of them. Not to be served.
+#[doc(hidden)]
+pub fn routes() -> Router<Links> {
     Router::new()
         .route("/api/base/providers/", get(links::providers))
         .route("/api/base/provider-links/", get(links::list).post(links::create))
@@ -59,6 +44,10 @@ pub fn router(links: Links, key: &SecretString) -> Router {
         .route("/api/base/provider-links/{id}/devices/", get(devices::listed))
         .route("/api/base/provider-links/{id}/create_fhir_device/", post(devices::create))
         .route("/api/base/provider-links/{id}/gateway/", get(imports::gateway))
+        .route("/api/base/api-keys/", get(api_keys::list).post(api_keys::create))
+        .route("/api/base/api-keys/{id}/", get(api_keys::one))
+        .route("/api/base/api-keys/{id}/revoke/", post(api_keys::revoke))
+        .route("/api/base/audit/", get(access::audit::list))
         .route(
             "/api/ingestors/imports/",
             post(imports::import).layer(DefaultBodyLimit::max(MAX_FILE_BYTES + 1)),
@@ -73,29 +62,7 @@ pub fn router(links: Links, key: &SecretString) -> Router {
         .route("/api/publishers/ehr-endpoints/", get(ehrs::list))
         .route("/api/publishers/ehr-endpoints/{name}/check/", post(ehrs::check))
         .merge(mappings::routes())
-        .layer(middleware::from_fn_with_state(expected, authorize))
-        // After the layer: EHRs have no key of ours.
         .route("/.well-known/jwks.json", get(keys::jwks))
-        .with_state(links)
-}
-
-/// Digests are compared, in constant time: neither the key nor its length shows.
-async fn authorize(State(expected): State<Arc<[u8; 32]>>, request: Request, next: Next) -> Response {
-    let given = request
-        .headers()
-        .get(header::AUTHORIZATION)
-        .and_then(|v| v.to_str().ok())
-        .and_then(|v| v.strip_prefix("Bearer "));
-    let good = given.is_some_and(|key| {
-        Sha256::digest(key.trim().as_bytes()).as_slice().ct_eq(expected.as_slice()).into()
-    });
-    if good {
-        return next.run(request).await;
-    }
-    let detail = "send the API key: Authorization: Bearer <OHX_API_KEY>";
-    let mut response = Problem::new(StatusCode::UNAUTHORIZED, detail).into_response();
-    response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-    response
 }
 
 /// A problem out of what went wrong with a link.

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::response::IntoResponse;
+use axum::{Extension, Json};
 use http::StatusCode;
 use ohx_domain::{
     Destination, EhrName, Instant, Link, LinkId, LinkState, PatientReference, ProviderName, PushState,
@@ -14,7 +14,10 @@ use ohx_providers::catalogue::Listed;
 use ohx_runtime::Problem;
 use ohx_store::LinkFilter;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
+use crate::access::Principal;
+use crate::access::audit::Audited;
 use crate::{problem, read, store_problem};
 
 /// The days of history that a link brings in where nothing is said.
@@ -111,6 +114,11 @@ pub(crate) struct NewLink {
     #[serde(default)]
     also: Vec<Destination>,
     backfill_days: Option<u32>,
+    /// Where the patient's browser is sent once the consent is given, with `link` and `status` in its query; only an
+    /// address that the operator allows. Without it, a page says that all is well.
+    success_url: Option<String>,
+    /// The same where nothing came of it.
+    error_url: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -126,6 +134,7 @@ pub(crate) struct CreatedLink {
 /// readings are brought, the link is active at once.
 pub(crate) async fn create(
     State(links): State<Links>,
+    principal: Principal,
     body: Result<Json<NewLink>, axum::extract::rejection::JsonRejection>,
 ) -> Result<impl IntoResponse, Problem> {
     let Json(new) = body.map_err(|e| Problem::new(e.status(), e.body_text()))?;
@@ -134,13 +143,21 @@ pub(crate) async fn create(
         let detail = format!("backfill_days must be 0 to {MAX_BACKFILL_DAYS}, got {backfill_days}");
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
     }
+    for (field, url) in [("success_url", &new.success_url), ("error_url", &new.error_url)] {
+        if let Some(Err(why)) = url.as_deref().map(|url| links.redirects().allowed(url)) {
+            return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, format!("{field}: {why}")));
+        }
+    }
     let (app, _) = links.app(&new.provider).await.map_err(problem)?;
     let consent = ohx_providers::kind(&app.config.kind).is_none_or(|kind| kind.consent);
     let parts = links.parts();
     let mut link = Link::pending(new.provider, new.ehr, new.patient, backfill_days, parts.clock.now());
     link.also = new.also;
+    (link.success_url, link.error_url) = (new.success_url, new.error_url);
+    link.created_by = Some(principal.actor.clone());
     let mut seen = BTreeSet::new();
     for (ehr, _) in link.destinations() {
+        principal.may_link(ehr)?;
         if !seen.insert(ehr) {
             let detail =
                 format!("EHR endpoint {ehr} is named twice: a link's readings go to each endpoint once");
@@ -152,14 +169,18 @@ pub(crate) async fn create(
         }
     }
     parts.store.insert_link(&link).await.map_err(store_problem)?;
+    let audited = Extension(Audited::new(
+        format!("link:{}", link.id),
+        json!({"provider": link.provider, "ehr": link.ehr}),
+    ));
     if consent {
         let address = ticket::connect_address(parts, link.id).await.map_err(store_problem)?;
         let connect_url = Some(address.to_string());
-        return Ok((StatusCode::CREATED, Json(CreatedLink { link: link.into(), connect_url })));
+        return Ok((StatusCode::CREATED, audited, Json(CreatedLink { link: link.into(), connect_url })));
     }
     links.connect_without_consent(&link).await.map_err(problem)?;
     let link = links.get(link.id).await.map_err(problem)?;
-    Ok((StatusCode::CREATED, Json(CreatedLink { link: link.into(), connect_url: None })))
+    Ok((StatusCode::CREATED, audited, Json(CreatedLink { link: link.into(), connect_url: None })))
 }
 
 #[derive(Serialize)]
@@ -199,6 +220,7 @@ pub(crate) struct Successor {
 /// new link goes on where this one ended, and this one ends.
 pub(crate) async fn successor(
     State(links): State<Links>,
+    principal: Principal,
     Path(id): Path<String>,
     body: Result<Json<Successor>, axum::extract::rejection::JsonRejection>,
 ) -> Result<impl IntoResponse, Problem> {
@@ -220,10 +242,13 @@ pub(crate) async fn successor(
     let parts = links.parts();
     let mut link = Link::pending(provider, older.ehr, older.patient, older.backfill_days, parts.clock.now());
     link.also = older.also;
+    (link.success_url, link.error_url) = (older.success_url, older.error_url);
+    link.created_by = Some(principal.actor);
+    let audited = Extension(Audited::detail(json!({"successor": link.id})));
     parts.store.insert_link(&link).await.map_err(store_problem)?;
     let address = ticket::connect_address(parts, link.id).await.map_err(store_problem)?;
     let connect_url = Some(address.to_string());
-    Ok((StatusCode::CREATED, Json(CreatedLink { link: link.into(), connect_url })))
+    Ok((StatusCode::CREATED, audited, Json(CreatedLink { link: link.into(), connect_url })))
 }
 
 /// What ending a link did.
@@ -273,6 +298,7 @@ pub(crate) struct LinkPage {
 /// `GET /api/base/provider-links/`: by id, so by creation.
 pub(crate) async fn list(
     State(links): State<Links>,
+    principal: Principal,
     query: Result<Query<Listing>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Json<LinkPage>, Problem> {
     let Query(listing) = query.map_err(|e| Problem::new(StatusCode::BAD_REQUEST, e.body_text()))?;
@@ -283,6 +309,7 @@ pub(crate) async fn list(
         state: listing.state,
         after: listing.after.as_deref().map(read).transpose()?,
         limit,
+        within: principal.within,
     };
     let found = links.parts().store.links(&filter).await.map_err(store_problem)?;
     let next = found.last().filter(|_| found.len() == limit as usize).map(|l| l.id);

@@ -2,15 +2,17 @@
 
 use std::process::ExitCode;
 
-use ohx_link::Links;
+use ohx_api::Access;
+use ohx_link::{Links, Redirects};
 use ohx_runtime::parts::Parts;
 use ohx_runtime::serve::Service;
 
 fn main() -> ExitCode {
     ohx_runtime::run("api", async |settings| {
-        let key = ohx_api::api_key(&settings)?;
+        let access = Access::from_settings(&settings)?;
         let parts = Parts::from_settings(&settings).await?;
         let ready = parts.ready();
-        Ok(Service::new(ohx_api::router(Links::new(parts), &key), ready))
+        let links = Links::new(parts).with_redirects(Redirects::from_settings(&settings)?);
+        Ok(Service::new(ohx_api::router(links, access), ready))
     })
 }

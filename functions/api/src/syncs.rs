@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::IntoResponse;
+use axum::{Extension, Json};
 use http::StatusCode;
 use ohx_domain::{
     Counts, Instant, Interval, Link, LinkId, LinkState, Query, Record, Request, RequestId, RequestState,
@@ -14,7 +14,10 @@ use ohx_domain::{
 use ohx_link::{Asked, Asking, LinkError, Links};
 use ohx_runtime::Problem;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
+use crate::access::Principal;
+use crate::access::audit::Audited;
 use crate::{problem, read, store_problem};
 
 /// What a sync reads where no window is given and the provider cannot say what changed.
@@ -96,10 +99,12 @@ pub(crate) struct Extended {
 /// `POST /api/ingestors/syncs/`: asks for readings of a link now. A `from` before the beginning of its history extends that.
 pub(crate) async fn start(
     State(links): State<Links>,
+    principal: Principal,
     body: Result<Json<NewSync>, axum::extract::rejection::JsonRejection>,
 ) -> Result<impl IntoResponse, Problem> {
     let Json(new) = body.map_err(|e| Problem::new(e.status(), e.body_text()))?;
     let link = links.get(new.link).await.map_err(problem)?;
+    principal.sees(&link)?;
     if link.state != LinkState::Active {
         let hint = "only an active link can be synchronised; send the patient its connect address";
         return Err(problem(LinkError::State { link: link.id, state: link.state, hint }));
@@ -129,7 +134,8 @@ pub(crate) async fn start(
                 links.ask(&link, &asking).await.map_err(problem)?;
         }
     }
-    Ok((StatusCode::ACCEPTED, Json(Started { sync: show(&links, sync).await?, history })))
+    let audited = Extension(Audited::new(format!("link:{}", link.id), json!({"sync": sync})));
+    Ok((StatusCode::ACCEPTED, audited, Json(Started { sync: show(&links, sync).await?, history })))
 }
 
 /// Readings from before the beginning of a link's history are from now on part of it: what could not be fetched at once, the

@@ -6,12 +6,13 @@ use http::{HeaderMap, StatusCode, header};
 use ohx_domain::{Link, LinkId, LinkState, ProviderName};
 use ohx_events::plain::LinkConnected;
 use ohx_events::{Envelope, Priority, types};
-use ohx_link::{LinkError, Links, TokenPair, account_digest, ticket};
+use ohx_link::{LinkError, Links, TokenPair, account_digest, audit, ticket};
 use ohx_providers::{Grant, ProviderError, Remedy};
 use ohx_runtime::trace::traceparent;
 use ohx_store::{Connection, StoreError, TicketKind};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
+use serde_json::json;
 use subtle::ConstantTimeEq as _;
 
 use crate::out_of_reach;
@@ -68,57 +69,99 @@ pub(crate) async fn callback(
     Query(returned): Query<Returned>,
     headers: HeaderMap,
 ) -> Response {
-    end(&links, &provider, returned, &headers).await.unwrap_or_else(|page| page).into_response()
+    let begun = match begun(&links, &provider, &returned, &headers).await {
+        Ok(begun) => begun,
+        // Whose it is, is not known: there is nowhere to send anybody.
+        Err(page) => return page.into_response(),
+    };
+    let (page, target) = match end(&links, &begun, returned.code).await {
+        Ok(page) => (page, &begun.link.success_url),
+        Err(page) => (page, &begun.link.error_url),
+    };
+    match target.as_deref().map(|target| links.redirects().allowed(target)) {
+        Some(Ok(target)) => page.sent_to(target, begun.link.id),
+        // It was allowed when the link was made.
+        Some(Err(why)) => {
+            tracing::warn!(link = %begun.link.id, %why, "the patient is not sent back");
+            page.into_response()
+        }
+        None => page.into_response(),
+    }
 }
 
-async fn end(links: &Links, provider: &str, returned: Returned, headers: &HeaderMap) -> Result<Page, Page> {
-    let stale = || {
-        let text = "This consent has expired, was used already, or began in another browser. Please open the address from your clinic again.";
-        Page::error(StatusCode::BAD_REQUEST, text)
-    };
+/// A consent that this browser began, and has come back from.
+struct Begun {
+    link: Link,
+    verifier: SecretString,
+}
+
+fn stale() -> Page {
+    let text = "This consent has expired, was used already, or began in another browser. Please open the address from your clinic again.";
+    Page::error(StatusCode::BAD_REQUEST, "expired", text)
+}
+
+async fn begun(
+    links: &Links,
+    provider: &str,
+    returned: &Returned,
+    headers: &HeaderMap,
+) -> Result<Begun, Page> {
     let parts = links.parts();
-    let state = returned.state.ok_or_else(stale)?;
-    if !cookie_matches(headers, &state) {
+    let state = returned.state.as_deref().ok_or_else(stale)?;
+    if !cookie_matches(headers, state) {
         return Err(stale());
     }
     let verifier: SecretString = cookie(headers, VERIFIER).ok_or_else(stale)?.into();
-    let taken = parts.store.take_ticket(&ticket::digest(&state), TicketKind::State, parts.clock.now()).await;
+    let taken = parts.store.take_ticket(&ticket::digest(state), TicketKind::State, parts.clock.now()).await;
     let id = taken.map_err(|e| out_of_reach(&LinkError::Store(e)))?.ok_or_else(stale)?;
     let link = links.get(id).await.map_err(|e| out_of_reach(&e))?;
     if link.provider.as_str() != provider {
         return Err(stale());
     }
-    let Some(code) = returned.code else {
+    Ok(Begun { link, verifier })
+}
+
+async fn end(links: &Links, begun: &Begun, code: Option<SecretString>) -> Result<Page, Page> {
+    let Begun { link, verifier } = begun;
+    let (parts, id) = (links.parts(), link.id);
+    let Some(code) = code else {
         tracing::info!(link = %id, "the patient declined");
         return Err(Page::error(
             StatusCode::OK,
+            "declined",
             "You did not share anything. To connect after all, open the address from your clinic again.",
         ));
     };
     let (app, adapter) = links.app(&link.provider).await.map_err(|e| out_of_reach(&e))?;
     let asked_at = parts.clock.now();
     let redirect = redirect_uri(links, &link.provider);
-    let grant = adapter.exchange_code(&app, &code, &redirect, &verifier).await.map_err(|source| {
+    let grant = adapter.exchange_code(&app, &code, &redirect, verifier).await.map_err(|source| {
         if let ProviderError::AccountNotLinked { .. } = source {
             tracing::info!(link = %id, error = %source, "no profile at the provider");
-            return Page::error(StatusCode::OK, NO_PROFILE);
+            return Page::error(StatusCode::OK, "no-profile", NO_PROFILE);
         }
         let again = matches!(source.remedy(), Remedy::Reauthorize | Remedy::Refresh);
         let page = out_of_reach(&LinkError::provider(id, source));
         if again { stale() } else { page }
     })?;
-    connect(links, &link, &grant, asked_at).await.map_err(|error| match error {
+    connect(links, link, &grant, asked_at).await.map_err(|error| match error {
         LinkError::Store(StoreError::Conflict { .. }) => {
             tracing::warn!(link = %id, "the account is connected for another patient");
             Page::error(
                 StatusCode::CONFLICT,
+                "account-in-use",
                 "This account is already connected for another patient. Please sign in at the provider with your own account, or ask your clinic.",
             )
         }
         error => out_of_reach(&error),
     })?;
     let again = link.state == LinkState::ReauthorizationRequired;
-    if let Err(error) = announce(links, &link, again).await {
+    let detail = json!({"provider": link.provider, "again": again});
+    if let Err(error) = audit::note(parts, "patient", "link.consent", &format!("link:{id}"), &detail).await {
+        // The patient has consented, and the tokens are stored.
+        tracing::error!(link = %id, %error, "a consent is not in the audit log");
+    }
+    if let Err(error) = announce(links, link, again).await {
         // The tokens are stored: the nightly run finds the link and all that it lacks.
         tracing::error!(link = %id, error = %error, "link.connected was not sent; the nightly run will begin the sync");
     }

@@ -35,6 +35,7 @@ pub(crate) fn out_of_reach(error: &LinkError) -> Page {
     tracing::error!(error = %error, "consent not possible");
     Page::error(
         StatusCode::SERVICE_UNAVAILABLE,
+        "unavailable",
         "Something is out of reach at the moment. Please try again in a few minutes.",
     )
 }
@@ -55,6 +56,7 @@ async fn begin(links: &Links, ticket: &str) -> Result<Response, Page> {
         .ok_or_else(|| {
             Page::error(
                 StatusCode::NOT_FOUND,
+                "expired",
                 "This address has expired or was never valid. Please ask your clinic for a new one.",
             )
         })?;
@@ -62,6 +64,7 @@ async fn begin(links: &Links, ticket: &str) -> Result<Response, Page> {
     if !matches!(link.state, LinkState::Pending | LinkState::ReauthorizationRequired) {
         return Err(Page::error(
             StatusCode::CONFLICT,
+            "connected",
             "This account is connected already. You can close this page.",
         ));
     }

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use ohx_link::Links;
+use ohx_link::{Links, Redirects};
 use ohx_runtime::parts::Parts;
 use ohx_runtime::serve::Service;
 
@@ -10,6 +10,7 @@ fn main() -> ExitCode {
     ohx_runtime::run("oauth", async |settings| {
         let parts = Parts::from_settings(&settings).await?;
         let ready = parts.ready();
-        Ok(Service::new(ohx_oauth::router(Links::new(parts)), ready))
+        let links = Links::new(parts).with_redirects(Redirects::from_settings(&settings)?);
+        Ok(Service::new(ohx_oauth::router(links), ready))
     })
 }

@@ -11,11 +11,14 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use ipnet::IpNet;
 use ohx_domain::{Clock as _, EhrName, ProviderApp, ProviderName, Record, SystemClock};
+use ohx_link::audit::note_in;
+use ohx_runtime::outbound::Reach;
 use ohx_runtime::{Settings, parts};
 use ohx_seal::Keyring;
 use ohx_store::SharedStore;
 use secrecy::SecretString;
 use serde::Deserialize;
+use serde_json::json;
 use url::Url;
 
 pub(crate) use self::ehrs::{AppliedEhr, jwks_address};
@@ -151,6 +154,7 @@ pub(crate) async fn apply(
     store: &SharedStore,
 ) -> anyhow::Result<Applied> {
     let now = SystemClock.now();
+    let reach = Reach::from_settings(settings)?;
     let mut providers = Vec::new();
     for p in &configuration.providers {
         let of = format!("provider app {}", p.name);
@@ -186,6 +190,9 @@ pub(crate) async fn apply(
         if let Err(problem) = ohx_providers::check(&app) {
             bail!("{of}: {problem}");
         }
+        for (name, url) in &p.base_urls {
+            reach.check(url).with_context(|| format!("{of}: base_urls.{name}"))?;
+        }
         let mut secrets = BTreeMap::new();
         if let Some(text) = secret(settings, &of, p.client_secret.as_ref())? {
             secrets.insert(ohx_link::secrets::CLIENT.to_owned(), SecretString::from(text));
@@ -202,15 +209,18 @@ pub(crate) async fn apply(
         };
         providers.push((app, sealed));
     }
-    let ehrs = ehrs::check(&configuration.ehrs, settings, keyring)?;
+    let ehrs = ehrs::check(&configuration.ehrs, settings, &reach, keyring)?;
     let names: Vec<EhrName> = configuration.ehrs.iter().map(|e| e.name.clone()).collect();
     let Configuration { mappings, activations, folder, .. } = configuration;
     let plan = Plan::new(mappings, activations, folder, &names, store).await?;
+    let by = crate::api_keys::actor(settings);
     for (app, sealed) in &providers {
         store.put_provider(app, sealed.as_deref(), now).await?;
+        let detail = json!({"type": app.kind, "secret": sealed.is_some()});
+        note_in(store, now, &by, "provider.put", &format!("provider:{}", app.name), &detail).await?;
     }
     ehrs::write(&ehrs, settings, keyring, store, now).await?;
-    let (saved, activated) = plan.write(store, now).await?;
+    let (saved, activated) = plan.write(store, &by, now).await?;
     Ok(Applied { providers: providers.len(), ehrs: ehrs.len(), saved, activated })
 }
 

@@ -11,7 +11,7 @@ use ohx_bus::retry::RetryPolicy;
 use ohx_bus_redis::{RedisRelay, RelayConfig};
 use ohx_console::Console;
 use ohx_events::Function;
-use ohx_link::Links;
+use ohx_link::{Links, Redirects};
 use ohx_relay::StoreBury;
 use ohx_runtime::parts::{self, Parts};
 use ohx_runtime::settings::SettingError;
@@ -57,16 +57,16 @@ impl Host {
                 );
             }
         };
-        let api_key = ohx_api::api_key(settings)?;
+        let access = ohx_api::Access::from_settings(settings)?;
         let refresh = ohx_transform::refresh(settings)?;
         let console = Console::from_settings(settings)?;
         let parts = Parts::with_bus(settings, bus).await?;
         parts.store.migrate().await?;
-        let links = Links::new(parts);
+        let links = Links::new(parts).with_redirects(Redirects::from_settings(settings)?);
         let ready = links.parts().ready();
         let public = ohx_oauth::router(links.clone())
             .merge(ohx_webhook::router(links.clone(), ohx_webhook::forwarded_hops(settings)?))
-            .merge(ohx_api::router(links.clone(), &api_key))
+            .merge(ohx_api::router(links.clone(), access))
             // It asks the API over HTTP, as it does where it is deployed on its own.
             .merge(ohx_console::router(console));
         let inner = [

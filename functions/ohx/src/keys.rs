@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 use ohx_domain::{Clock as _, SigningAlgorithm, SystemClock};
+use ohx_link::audit::note_in;
 use ohx_link::signing::{JWKS_CACHED, OVERLAP, StoredKeys, signs};
 use ohx_runtime::{Settings, parts};
 use secrecy::ExposeSecret as _;
+use serde_json::{Value, json};
 
+use crate::api_keys::actor;
 use crate::apply::jwks_address;
 
 /// Makes keys.
@@ -83,6 +86,7 @@ impl Signing {
     async fn run(&self, settings: &Settings) -> anyhow::Result<()> {
         let store = parts::store(settings).await?;
         store.migrate().await?;
+        let by = actor(settings);
         match self {
             Self::List => {
                 let now = SystemClock.now();
@@ -121,16 +125,22 @@ impl Signing {
                         "EHRs that keep a copy of the key set may refuse OHX until they read it again."
                     );
                 }
-                let keys = StoredKeys::new(store, keyring, Arc::new(SystemClock));
+                let keys = StoredKeys::new(store.clone(), keyring, Arc::new(SystemClock));
                 for algorithm in algorithms {
                     if let Some(kid) = keys.rotate(algorithm, overlap, false).await? {
                         println!("Made the signing key {kid} ({}).", algorithm.as_str());
+                        let detail = json!({"algorithm": algorithm.as_str()});
+                        let subject = format!("signing-key:{kid}");
+                        note_in(&store, SystemClock.now(), &by, "signing-key.create", &subject, &detail)
+                            .await?;
                     }
                 }
                 println!("The key set is at {}", jwks_address(settings));
             }
             Self::Retire { kid } => {
                 store.retire_signing_key(kid, SystemClock.now()).await?;
+                let subject = format!("signing-key:{kid}");
+                note_in(&store, SystemClock.now(), &by, "signing-key.retire", &subject, &Value::Null).await?;
                 println!("Retired the signing key {kid}.");
             }
         }

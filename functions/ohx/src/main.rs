@@ -1,7 +1,9 @@
 //! Open Health Exchange in one process, and its command line.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line talks to a person")]
 
+mod api_keys;
 mod apply;
+mod audit;
 mod client;
 mod coverage;
 mod dead_letters;
@@ -66,6 +68,12 @@ enum Command {
     /// Makes keys
     #[command(subcommand)]
     Keys(keys::Keys),
+    /// Makes, lists and revokes the keys that the API is called with: also the first one
+    #[command(subcommand)]
+    ApiKeys(api_keys::ApiKeys),
+    /// Lists who did what, and says whether anybody has touched the log since
+    #[command(subcommand)]
+    Audit(audit::Audit),
 }
 
 fn main() -> ExitCode {
@@ -110,6 +118,8 @@ async fn run(command: Command, settings: Settings) -> anyhow::Result<ExitCode> {
             }
         }
         Command::Keys(keys) => keys.run(&settings).await?,
+        Command::ApiKeys(keys) => keys.run(&settings).await?,
+        Command::Audit(audit) => return audit.run(&settings).await,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -7,7 +7,6 @@
 
 mod deadline;
 mod gateway;
-mod origin;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,13 +24,12 @@ use ohx_providers::beurer::push::MAX_BODY_BYTES;
 use ohx_providers::{Notification, Notified, ProviderError, Received, WebhookRequest};
 use ohx_runtime::Problem;
 use ohx_runtime::metrics::NOTIFICATIONS;
-use ohx_runtime::settings::{SettingError, Settings};
 use ohx_seal::webhook_token_matches;
 
 use crate::deadline::{Entered, in_time};
-use crate::origin::Caller;
 
-pub use crate::origin::ForwardedHops;
+use ohx_runtime::caller::Caller;
+pub use ohx_runtime::caller::{ForwardedHops, forwarded_hops};
 
 /// How long an event waits for the rest of its burst.
 const COALESCE: Duration = Duration::from_secs(1);
@@ -39,15 +37,6 @@ const COALESCE: Duration = Duration::from_secs(1);
 const MAX_BODY: usize = 64 * 1024;
 /// How far back to look when a provider says that a patient has left: the call itself is what tells.
 const LAST_LOOK: Duration = Duration::from_secs(24 * 3600);
-
-/// How many proxies of the operator's own stand before this function: `OHX_FORWARDED_HOPS`, 0 by default.
-///
-/// # Errors
-/// Where it is no number.
-pub fn forwarded_hops(settings: &Settings) -> Result<ForwardedHops, SettingError> {
-    let expected = "the number of your proxies that append to X-Forwarded-For, such as 1";
-    Ok(ForwardedHops(settings.parsed("OHX_FORWARDED_HOPS", expected)?.unwrap_or(0)))
-}
 
 /// The function's routes: one address for each link, and one for each app.
 pub fn router(links: Links, hops: ForwardedHops) -> Router {
@@ -143,9 +132,15 @@ async fn accept(
     Ok(all)
 }
 
+/// Whether the app takes notifications from where a call came from.
+fn may_notify(Caller(address): Caller, app: &ProviderApp) -> bool {
+    app.notify_from.is_empty()
+        || address.is_some_and(|address| app.notify_from.iter().any(|network| network.contains(&address)))
+}
+
 /// Refuses a call from outside of the networks that the app takes notifications from, as if there were nothing here.
 fn from_where_it_may(app: &ProviderApp, caller: Caller) -> Result<(), Problem> {
-    if caller.may_notify(app) {
+    if may_notify(caller, app) {
         return Ok(());
     }
     let from = caller.0.map_or_else(|| "an unknown address".to_owned(), |address| address.to_string());

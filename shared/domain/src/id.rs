@@ -78,6 +78,9 @@ uuid_id!(
     /// Something that was given up: a dead letter.
     LetterId, "a dead letter's id");
 uuid_id!(
+    /// A key that somebody calls the API with.
+    ApiKeyId, "an API key's id");
+uuid_id!(
     /// One execution of a request by `fetch`. Parts are counted per run, because two runs may cut differently.
     RunId, "a run id");
 

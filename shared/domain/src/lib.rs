@@ -5,6 +5,7 @@
 //! [`Identifier`] tells one reading from every other. Everything that touches a socket, a disk or the wall clock
 //! lives in another crate and depends on this one.
 
+mod access;
 mod clock;
 mod config;
 pub mod decimal;
@@ -17,6 +18,7 @@ mod link;
 mod mapping;
 mod sensitive;
 
+pub use access::{Confinement, Role};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use config::ProviderApp;
 pub use ehr::{
@@ -24,7 +26,8 @@ pub use ehr::{
     WriteStrategy,
 };
 pub use id::{
-    EhrName, InvalidId, LetterId, LinkId, PatientReference, ProviderName, Record, RequestId, RunId, SyncId,
+    ApiKeyId, EhrName, InvalidId, LetterId, LinkId, PatientReference, ProviderName, Record, RequestId, RunId,
+    SyncId,
 };
 pub use identity::{Account, AccountPseudonym, ContentDigest, Identifier, account_pseudonym, content_digest};
 pub use interval::{Interval, Intervals, ParseIntervalsError};

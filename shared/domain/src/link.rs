@@ -92,6 +92,12 @@ pub struct Link {
     pub created_at: Instant,
     /// When the patient last consented.
     pub connected_at: Option<Instant>,
+    /// Who made it, as the audit log names callers; not known of links from before there was one.
+    pub created_by: Option<String>,
+    /// Where the patient's browser is sent once the consent is given. Held against the allow-list when it is used, too.
+    pub success_url: Option<String>,
+    /// Where it is sent where nothing came of it.
+    pub error_url: Option<String>,
 }
 
 impl Link {
@@ -132,6 +138,9 @@ impl Link {
             data_key: None,
             created_at,
             connected_at: None,
+            created_by: None,
+            success_url: None,
+            error_url: None,
         }
     }
 }

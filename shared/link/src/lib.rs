@@ -6,6 +6,7 @@
 
 mod account;
 mod ask;
+pub mod audit;
 mod belief;
 mod breaker;
 mod bring;
@@ -16,6 +17,7 @@ pub mod ehr;
 mod examine;
 mod gate;
 mod part;
+mod redirects;
 mod replay;
 pub mod secrets;
 pub mod signing;
@@ -42,6 +44,7 @@ pub use disconnect::Disconnected;
 pub use examine::EhrReport;
 pub use gate::{Gate, Only};
 pub use part::Place;
+pub use redirects::{NotARedirect, Redirects};
 pub use replay::{Replayed, Replays};
 pub use succeed::Former;
 pub use tokens::TokenPair;
@@ -197,6 +200,7 @@ pub struct Links {
     ehrs: ehr::Clients,
     gate: Gate,
     patience: Patience,
+    redirects: Arc<Redirects>,
 }
 
 /// A link, opened: its key is in hand.
@@ -212,7 +216,26 @@ impl Links {
     pub fn new(parts: Parts) -> Self {
         let providers = Arc::new(ohx_providers::by_kind(&parts.http, &parts.clock));
         let gate = Gate::new(parts.clone());
-        Self { parts, providers, ehrs: ehr::Clients::default(), gate, patience: Patience::default() }
+        Self {
+            parts,
+            providers,
+            ehrs: ehr::Clients::default(),
+            gate,
+            patience: Patience::default(),
+            redirects: Arc::default(),
+        }
+    }
+
+    /// With addresses that patients may be sent back to after a consent.
+    #[must_use]
+    pub fn with_redirects(mut self, redirects: Redirects) -> Self {
+        self.redirects = Arc::new(redirects);
+        self
+    }
+
+    /// The addresses that patients may be sent back to.
+    pub fn redirects(&self) -> &Redirects {
+        &self.redirects
     }
 
     /// What stands before the EHR endpoints.

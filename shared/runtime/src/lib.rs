@@ -4,6 +4,7 @@
 //! [`run`]. The same router answers on a port (`PORT`), on AWS Lambda (when `AWS_LAMBDA_RUNTIME_API` is set), or
 //! inside the one process of `ohx`.
 
+pub mod caller;
 pub mod event;
 pub mod logs;
 pub mod metrics;

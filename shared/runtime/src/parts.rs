@@ -12,6 +12,7 @@ use ohx_store_postgres::PostgresStore;
 use ohx_store_sqlite::SqliteStore;
 use url::Url;
 
+use crate::outbound::Reach;
 use crate::{Ready, SettingError, Settings, outbound};
 
 /// What every function's state is made of.
@@ -62,7 +63,7 @@ impl Parts {
             bus,
             keyring: Arc::new(keyring(settings)?),
             clock: Arc::new(SystemClock),
-            http: outbound::client(OUTBOUND_TIMEOUT)?,
+            http: outbound::guarded(OUTBOUND_TIMEOUT, &Reach::from_settings(settings)?)?,
             public_url: settings.url("OHX_PUBLIC_URL", PUBLIC)?,
             identifier_base: identifier_base.as_str().trim_end_matches('/').to_owned(),
         })

@@ -63,6 +63,11 @@ impl<'r> Columns<'r> {
         micros.map(|m| Instant::from_microsecond(m).map_err(|_| self.corrupt(column))).transpose()
     }
 
+    /// A SHA-256.
+    pub(crate) fn digest(&self, column: &'static str) -> Result<[u8; 32]> {
+        self.get::<Vec<u8>>(column)?.try_into().map_err(|_| self.corrupt(column))
+    }
+
     /// A number that is never negative.
     pub(crate) fn count<T: TryFrom<i64>>(&self, column: &'static str) -> Result<T> {
         T::try_from(self.get(column)?).map_err(|_| self.corrupt(column))

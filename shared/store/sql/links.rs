@@ -16,7 +16,7 @@ const DAY: i64 = 86_400_000_000;
 macro_rules! columns {
     () => {
         "id, provider, ehr, patient, also, state, state_reason, backfill_days, scopes, history_start, push, data_key, \
-         created_at, connected_at, state_code, state_since"
+         created_at, connected_at, state_code, state_since, created_by, success_url, error_url"
     };
 }
 
@@ -39,6 +39,9 @@ fn link(row: &Columns<'_>) -> Result<Link> {
         data_key: row.get("data_key")?,
         created_at: row.instant("created_at")?,
         connected_at: row.instant_optional("connected_at")?,
+        created_by: row.get("created_by")?,
+        success_url: row.get("success_url")?,
+        error_url: row.get("error_url")?,
     })
 }
 
@@ -66,8 +69,8 @@ impl Engine {
 impl Links for Engine {
     async fn insert_link(&self, link: &Link) -> Result<()> {
         sql("INSERT INTO links (id, provider, ehr, patient, state, state_reason, backfill_days, scopes,
-                 history_start, push, data_key, created_at, connected_at, also)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)")
+                 history_start, push, data_key, created_at, connected_at, also, created_by, success_url, error_url)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)")
         .bind(link.id.to_string())
         .bind(link.provider.as_str())
         .bind(link.ehr.as_str())
@@ -82,6 +85,9 @@ impl Links for Engine {
         .bind(micros(link.created_at))
         .bind(link.connected_at.map(micros))
         .bind(json(&link.also, TABLE, "also")?)
+        .bind(link.created_by.as_deref().map(text))
+        .bind(link.success_url.as_deref())
+        .bind(link.error_url.as_deref())
         .execute(self.writer())
         .await
         .map_err(conflict_or_unavailable("a new link's id"))?;
@@ -101,6 +107,7 @@ impl Links for Engine {
             " FROM links
              WHERE id > $1 AND ($2 IS NULL OR provider = $2) AND ($3 IS NULL OR patient = $3)
                  AND ($4 IS NULL OR state = $4)
+                 AND ($6 IS NULL OR (ehr = $6 AND also = '[]')) AND ($7 IS NULL OR created_by = $7)
              ORDER BY id LIMIT $5"
         ))
         .bind(filter.after.map_or_else(String::new, |id| id.to_string()))
@@ -108,6 +115,8 @@ impl Links for Engine {
         .bind(filter.patient.as_ref().map(PatientReference::as_str))
         .bind(filter.state.map(LinkState::as_str))
         .bind(i64::from(filter.limit.clamp(1, 1000)))
+        .bind(filter.within.ehr.as_ref().map(|ehr| ehr.as_str()))
+        .bind(filter.within.created_by.as_deref())
         .fetch_all(self.reader())
         .await
         .map_err(unavailable)?;

@@ -14,6 +14,8 @@
 //!   * Locks are taken in one order: `serialize`, then the request or link, then its coverage. So no deadlocks.
 //!   * A statement with `RETURNING` is read to its end: SQLite commits when the statement is done.
 
+mod access;
+mod audit;
 mod columns;
 mod configuration;
 mod dead_letters;

@@ -6,6 +6,8 @@
 //! Every instant is given by the caller (see `ohx_domain::Clock`) and kept to the microsecond. Every secret arrives
 //! sealed. A method either takes effect as a whole or not at all.
 
+mod access;
+mod audit;
 mod dead_letter;
 mod ledger;
 mod mappings;
@@ -19,10 +21,15 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use ohx_domain::{
-    Account, EhrEndpoint, EhrName, Instant, Link, LinkId, LinkState, PatientReference, ProviderApp,
-    ProviderName, PushState,
+    Account, Confinement, EhrEndpoint, EhrName, Instant, Link, LinkId, LinkState, PatientReference,
+    ProviderApp, ProviderName, PushState,
 };
 
+pub use access::{ApiKeys, NewApiKey, StoredApiKey};
+pub use audit::{
+    Audit, AuditBreak, AuditEntry, AuditFilter, AuditHead, BEGINNING as AUDIT_BEGINNING, NewAudit,
+    verify_audit,
+};
 pub use dead_letter::{
     BuriedLetter, DeadLetter, DeadLetters, InvalidCursor, LetterCursor, LetterFilter, Replay,
 };
@@ -81,12 +88,33 @@ pub type Result<T> = std::result::Result<T, StoreError>;
 
 /// Everything together: what a function's state holds.
 pub trait Store:
-    Configuration + Links + Secrets + Quotas + Signing + Ledger + Planning + Mappings + DeadLetters
+    Configuration
+    + Links
+    + Secrets
+    + Quotas
+    + Signing
+    + Ledger
+    + Planning
+    + Mappings
+    + DeadLetters
+    + ApiKeys
+    + Audit
 {
 }
 
-impl<T: Configuration + Links + Secrets + Quotas + Signing + Ledger + Planning + Mappings + DeadLetters> Store
-    for T
+impl<
+    T: Configuration
+        + Links
+        + Secrets
+        + Quotas
+        + Signing
+        + Ledger
+        + Planning
+        + Mappings
+        + DeadLetters
+        + ApiKeys
+        + Audit,
+> Store for T
 {
 }
 
@@ -166,6 +194,8 @@ pub struct LinkFilter {
     pub state: Option<LinkState>,
     /// Only after this id: ids sort by creation.
     pub after: Option<LinkId>,
+    /// Only those that there are for a caller.
+    pub within: Confinement,
     /// At most so many, 1 to 1000.
     pub limit: u32,
 }

@@ -4,6 +4,8 @@
 //! processes would have. To add an engine: add it to `rig::Engine` and to `promises!`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod access;
+mod audit;
 mod configuration;
 mod dead_letters;
 mod dead_letters_replay;

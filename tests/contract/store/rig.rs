@@ -61,6 +61,8 @@ pub(crate) struct Rig {
     pub(crate) engine: Engine,
     pub(crate) store: SharedStore,
     pub(crate) other: SharedStore,
+    /// The database's address, for what no store offers.
+    pub(crate) url: String,
 }
 
 impl Rig {
@@ -95,7 +97,7 @@ pub(crate) async fn with<F: Future<Output = ()> + Send + 'static>(
     let (one, two) = tokio::join!(store.migrate(), other.migrate());
     one.expect("migrated");
     two.expect("migrated by the other");
-    let result = tokio::spawn(test(Rig { engine, store, other })).await;
+    let result = tokio::spawn(test(Rig { engine, store, other, url: database.url.clone() })).await;
     database.remove().await;
     if let Err(failed) = result {
         std::panic::resume_unwind(failed.into_panic());

@@ -53,6 +53,9 @@ pub(crate) fn pending(patient: &str) -> Link {
         data_key: None,
         created_at: at(0),
         connected_at: None,
+        created_by: None,
+        success_url: None,
+        error_url: None,
     }
 }
 

@@ -1,20 +1,23 @@
 //! Which version is active for whom, since when, and back again.
 
-use axum::Json;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::response::IntoResponse;
+use axum::{Extension, Json};
 use http::StatusCode;
 use ohx_domain::{Activation, Canary, FIRST_SAVED_VERSION, MappingScope};
 use ohx_link::Links;
 use ohx_runtime::Problem;
 use ohx_store::NewActivation;
 use serde::Deserialize;
+use serde_json::json;
 
 use super::check::{self, Refused};
 use super::documents::rejected;
 use super::refusal::Refusal;
-use super::{BY, aside, named};
+use super::{aside, named};
+use crate::access::Principal;
+use crate::access::audit::Audited;
 use crate::{read, store_problem};
 
 /// How far back a rollback looks for what was there before: a pointer may be set to the same thing again and again.
@@ -35,14 +38,21 @@ pub(super) struct ToActivate {
 /// `POST /{provider}/{record}/activations/`: moves a scope's pointer.
 pub(super) async fn activate(
     State(links): State<Links>,
+    principal: Principal,
     Path((provider, record)): Path<(String, String)>,
     body: Result<Json<ToActivate>, JsonRejection>,
 ) -> Result<impl IntoResponse, Refusal> {
     let mapping = named(&provider, &record)?;
     let Json(to) = body.map_err(rejected)?;
     let ToActivate { scope, version, canary, expected_seq } = to;
-    let new = NewActivation { mapping, scope, version, canary, by: BY.to_owned(), expected_seq };
-    Ok((StatusCode::CREATED, Json(point(&links, new).await?)))
+    let new = NewActivation { mapping, scope, version, canary, by: principal.actor, expected_seq };
+    let activation = point(&links, new).await?;
+    Ok((StatusCode::CREATED, audited(&activation), Json(activation)))
+}
+
+fn audited(activation: &Activation) -> Extension<Audited> {
+    let Activation { scope, version, canary, .. } = activation;
+    Extension(Audited::detail(json!({"scope": scope, "version": version, "canary": canary})))
 }
 
 /// Moves a pointer, to what may be active only.
@@ -103,6 +113,7 @@ pub(super) struct ToRollBack {
 /// `POST /{provider}/{record}/roll-back/`: activates what the scope pointed to before.
 pub(super) async fn roll_back(
     State(links): State<Links>,
+    principal: Principal,
     Path((provider, record)): Path<(String, String)>,
     body: Result<Json<ToRollBack>, JsonRejection>,
 ) -> Result<impl IntoResponse, Refusal> {
@@ -119,8 +130,9 @@ pub(super) async fn roll_back(
         return Err(Problem::new(StatusCode::CONFLICT, detail).into());
     };
     let expected_seq = Some(seq);
-    let new = NewActivation { mapping, scope, version, canary, by: BY.to_owned(), expected_seq };
-    Ok((StatusCode::CREATED, Json(point(&links, new).await?)))
+    let new = NewActivation { mapping, scope, version, canary, by: principal.actor, expected_seq };
+    let activation = point(&links, new).await?;
+    Ok((StatusCode::CREATED, audited(&activation), Json(activation)))
 }
 
 type Pointer = (Option<u32>, Option<Canary>);

@@ -11,10 +11,13 @@ use ohx_mapping::Mapping;
 use ohx_runtime::Problem;
 use ohx_store::{MappingFilter, NewMapping};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::check::{self, Refused};
 use super::refusal::Refusal;
-use super::{BY, Kept, Saved, Which, aside, kept, named};
+use super::{Kept, Saved, Which, aside, kept, named};
+use crate::access::Principal;
+use crate::access::audit::Audited;
 use crate::{read, store_problem};
 
 #[derive(Serialize)]
@@ -181,6 +184,7 @@ const LONGEST_NOTE: usize = 2000;
 /// `POST /`: saves a document under the version that stands in it. The same text again is no error.
 pub(super) async fn save(
     State(links): State<Links>,
+    principal: Principal,
     body: Result<Json<ToSave>, JsonRejection>,
 ) -> Result<Response, Refusal> {
     let Json(to) = body.map_err(rejected)?;
@@ -198,12 +202,14 @@ pub(super) async fn save(
     let known = parts.store.mapping(&name, version).await?.is_some_and(|known| known.document == document);
     if !known {
         check::version(&mapping, parts.store.latest_mapping_version(&name).await?)?;
-        let new = NewMapping { name: name.clone(), document, note: to.note, by: BY.to_owned() };
+        let new = NewMapping { name: name.clone(), document, note: to.note, by: principal.actor };
         parts.store.save_mapping(&new, version, parts.clock.now()).await?;
         tracing::info!(mapping = name, version, "a mapping is saved");
     }
     let status = if known { StatusCode::OK } else { StatusCode::CREATED };
     let mut response = (status, Json(Valid::from(&mapping))).into_response();
+    let audited = Audited::new(format!("mapping:{name}"), json!({"version": version, "known": known}));
+    response.extensions_mut().insert(audited);
     let location = format!("/api/transformers/mappings/{name}/versions/{version}/");
     if let Ok(location) = HeaderValue::from_str(&location) {
         response.headers_mut().insert(header::LOCATION, location);

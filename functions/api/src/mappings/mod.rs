@@ -24,8 +24,6 @@ use serde::Deserialize;
 const DOCUMENT_BODY: usize = 512 * 1024;
 /// The largest body of a preview, in bytes: a page, and perhaps a document.
 const PREVIEW_BODY: usize = 2 * 1024 * 1024;
-/// Who acts, until there are keys of one's own.
-const BY: &str = "api";
 
 /// The routes, under `/api/transformers/mappings/`.
 pub(crate) fn routes() -> Router<Links> {

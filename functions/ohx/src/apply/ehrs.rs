@@ -7,12 +7,15 @@ use ohx_domain::{
     BundleKind, EhrAuth, EhrEndpoint, EhrName, EhrOAuth, FhirVersion, Instant, SecretIn, SigningAlgorithm,
     SystemClock, WriteStrategy,
 };
+use ohx_link::audit::note_in;
 use ohx_link::ehr::secret_place;
 use ohx_link::signing::{OVERLAP, StoredKeys};
 use ohx_runtime::Settings;
+use ohx_runtime::outbound::Reach;
 use ohx_seal::Keyring;
 use ohx_store::SharedStore;
 use serde::Deserialize;
+use serde_json::json;
 use url::Url;
 
 use super::{FromEnv, secret};
@@ -156,10 +159,14 @@ fn secret_of<'s>(
     Ok(given)
 }
 
-fn checked(e: &AppliedEhr, settings: &Settings, keyring: &Keyring) -> anyhow::Result<Checked> {
+fn checked(e: &AppliedEhr, settings: &Settings, reach: &Reach, keyring: &Keyring) -> anyhow::Result<Checked> {
     let of = format!("EHR endpoint {}", e.name);
     let auth = e.auth.unwrap_or(if e.token.is_some() { EhrAuth::Bearer } else { EhrAuth::None });
     check_url("base_url", &e.base_url).with_context(|| of.clone())?;
+    reach.check(&e.base_url).with_context(|| format!("{of}: base_url"))?;
+    if let Some(url) = e.oauth.as_ref().and_then(|oauth| oauth.token_url.as_ref()) {
+        reach.check(url).with_context(|| format!("{of}: oauth.token_url"))?;
+    }
     ensure!(e.base_url.query().is_none(), "{of}: base_url must not have a query (?...)");
     check_oauth(auth, e.oauth.as_ref(), &e.base_url).with_context(|| of.clone())?;
     let plain = secret_of(e, auth, &of, settings)?;
@@ -183,10 +190,11 @@ fn checked(e: &AppliedEhr, settings: &Settings, keyring: &Keyring) -> anyhow::Re
 pub(super) fn check(
     ehrs: &[AppliedEhr],
     settings: &Settings,
+    reach: &Reach,
     keyring: &Keyring,
 ) -> anyhow::Result<Vec<Checked>> {
     let checked: Vec<Checked> =
-        ehrs.iter().map(|e| checked(e, settings, keyring)).collect::<anyhow::Result<_>>()?;
+        ehrs.iter().map(|e| checked(e, settings, reach, keyring)).collect::<anyhow::Result<_>>()?;
     for (n, e) in ehrs.iter().enumerate() {
         let twice = ehrs.iter().take(n).any(|other| other.name == e.name);
         ensure!(!twice, "EHR endpoint {}: the file has it twice", e.name);
@@ -202,12 +210,15 @@ pub(super) async fn write(
     store: &SharedStore,
     now: Instant,
 ) -> anyhow::Result<()> {
+    let by = crate::api_keys::actor(settings);
     let mut algorithms = Vec::new();
     for Checked { endpoint, sealed } in ehrs {
         if endpoint.auth == EhrAuth::None {
             eprintln!("EHR endpoint {}: auth is none, which is for tests only", endpoint.name);
         }
         store.put_ehr(endpoint, sealed.as_deref(), now).await?;
+        let detail = json!({"auth": name_of(endpoint.auth), "secret": sealed.is_some()});
+        note_in(store, now, &by, "ehr.put", &format!("ehr:{}", endpoint.name), &detail).await?;
         if matches!(endpoint.auth, EhrAuth::SmartBackend | EhrAuth::JwtBearer) {
             let chosen = endpoint.oauth.as_ref().and_then(|oauth| oauth.algorithm);
             // Which one the server takes is only known when it is asked.
@@ -221,6 +232,8 @@ pub(super) async fn write(
     for algorithm in algorithms {
         if let Some(kid) = keys.rotate(algorithm, OVERLAP, true).await? {
             println!("Made the signing key {kid} ({}).", algorithm.as_str());
+            let detail = json!({"algorithm": algorithm.as_str()});
+            note_in(store, now, &by, "signing-key.create", &format!("signing-key:{kid}"), &detail).await?;
             println!("Register this address at the EHR: {}", jwks_address(settings));
         }
     }

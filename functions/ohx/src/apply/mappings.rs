@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, anyhow, bail};
 use ohx_api::mappings::check::{self, Refused};
 use ohx_domain::{Canary, EhrName, Instant, MappingScope};
+use ohx_link::audit::note_in;
 use ohx_store::{NewActivation, NewMapping, SharedStore};
 use serde::Deserialize;
+use serde_json::json;
 
 /// Who saves and activates.
 const BY: &str = "apply";
@@ -108,12 +110,22 @@ impl Plan {
     }
 
     /// Writes it; gives how many documents and activations there were.
-    pub(super) async fn write(self, store: &SharedStore, at: Instant) -> anyhow::Result<(usize, usize)> {
+    pub(super) async fn write(
+        self,
+        store: &SharedStore,
+        by: &str,
+        at: Instant,
+    ) -> anyhow::Result<(usize, usize)> {
         for (new, version) in &self.save {
             store.save_mapping(new, *version, at).await?;
+            let (subject, detail) = (format!("mapping:{}", new.name), json!({"version": version}));
+            note_in(store, at, by, "mapping.save", &subject, &detail).await?;
         }
         for new in &self.activate {
             store.activate(new, at).await?;
+            let NewActivation { mapping, scope, version, canary, .. } = new;
+            let detail = json!({"scope": scope, "version": version, "canary": canary});
+            note_in(store, at, by, "mapping.activate", &format!("mapping:{mapping}"), &detail).await?;
         }
         Ok((self.save.len(), self.activate.len()))
     }

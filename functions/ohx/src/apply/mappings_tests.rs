@@ -58,7 +58,7 @@ fn document(version: u32) -> String {
     own.replacen("version: 1\n", &format!("version: {version}\n"), 1)
 }
 
-const EHR: &str = "ehrs:\n  - { name: clinic, base_url: \"http://127.0.0.1:1/fhir\" }\n";
+const EHR: &str = "ehrs:\n  - { name: clinic, base_url: \"https://ehr.example/fhir\" }\n";
 const TWO: &str = "mappings:
   - { file: a.yaml, note: the first }
   - { file: b.yaml }

@@ -155,6 +155,8 @@ impl Demo {
             ("DATABASE_URL", format!("sqlite://{}?mode=rwc", folder.join("ohx.db").display())),
             ("OHX_KEYS", format!("demo:{}", ohx_seal::generate_key().expose_secret())),
             ("OHX_API_KEY", api_key.clone()),
+            // What is simulated is on this machine.
+            ("OHX_OUTBOUND_PRIVATE", "127.0.0.0/8".to_owned()),
             ("OHX_PUBLIC_URL", url.clone()),
             ("OHX_API_URL", url.clone()),
             ("OHX_IDENTIFIER_BASE", "https://ohx.example.org/ns".to_owned()),

@@ -1,28 +1,30 @@
-//! Where a call comes from, for apps that take notifications from known networks only.
+//! Where a call comes from.
 
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::{ConnectInfo, FromRequestParts};
 use http::request::Parts;
-use ohx_domain::ProviderApp;
+
+use crate::settings::{SettingError, Settings};
 
 /// How many proxies of the operator's own stand before this function: each appends the address that called it to
 /// `X-Forwarded-For`. With 0 the header is not believed, because anybody can write one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ForwardedHops(pub usize);
 
+/// How many proxies of the operator's own stand before this function: `OHX_FORWARDED_HOPS`, 0 by default.
+///
+/// # Errors
+/// Where it is no number.
+pub fn forwarded_hops(settings: &Settings) -> Result<ForwardedHops, SettingError> {
+    let expected = "the number of your proxies that append to X-Forwarded-For, such as 1";
+    Ok(ForwardedHops(settings.parsed("OHX_FORWARDED_HOPS", expected)?.unwrap_or(0)))
+}
+
 /// The address that a call came from, as far as it can be known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Caller(pub(crate) Option<IpAddr>);
-
-impl Caller {
-    /// Whether the app takes notifications from there.
-    pub(crate) fn may_notify(self, app: &ProviderApp) -> bool {
-        app.notify_from.is_empty()
-            || self.0.is_some_and(|address| app.notify_from.iter().any(|network| network.contains(&address)))
-    }
-}
+pub struct Caller(pub Option<IpAddr>);
 
 impl<S: Sync> FromRequestParts<S> for Caller {
     type Rejection = Infallible;
