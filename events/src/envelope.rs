@@ -168,6 +168,21 @@ pub fn link_of(event: &Event) -> Result<LinkId, EventError> {
     event.subject().and_then(|s| s.parse().ok()).ok_or(error)
 }
 
+/// An event's type, for a log: one that is not ours could say anything.
+pub fn shown_type(event_type: &str) -> &str {
+    let ours = !crate::subscribers(event_type).is_empty() || event_type == types::RESOURCES_PUBLISHED;
+    if ours { event_type } else { "an event of another type" }
+}
+
+/// An event's id, for a log: ours begin with the id of a request, a sync or a link; another could say anything.
+pub fn shown_id(event: &Event) -> &str {
+    let id = event.id();
+    let begins = id.get(..36).is_some_and(|first| first.parse::<LinkId>().is_ok());
+    let plain = id.len() <= 200
+        && id.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':'));
+    if begins && plain { id } else { "an id that is not ours" }
+}
+
 /// The sync that an event belongs to.
 pub fn sync_of(event: &Event) -> Option<SyncId> {
     text_extension(event, "syncid")?.parse().ok()

@@ -140,7 +140,7 @@ impl Canary {
             if form.text {
                 let text = String::from_utf8_lossy(&form.bytes).into_owned();
                 let escaped = serde_json::to_string(&text).unwrap();
-                add("as JSON", escaped[1..escaped.len() - 1].as_bytes().to_vec());
+                add("as JSON", escaped.as_bytes()[1..escaped.len() - 1].to_vec());
                 add(
                     "URL encoded",
                     url::form_urlencoded::byte_serialize(&form.bytes).collect::<String>().into(),

@@ -185,8 +185,8 @@ async fn pass(State(gossip): State<Gossip>, request: Request) -> Response {
     }
     let tokens = ["grant_type", "token"].iter().any(|name| form.iter().any(|(n, _)| n == name))
         || form.iter().any(|(n, v)| n == "action" && v == "requesttoken");
-    let consent = parts.uri.path().contains("auth") && !tokens
-        || form.iter().any(|(n, _)| n == "redirect_uri") && !tokens;
+    let consent =
+        !tokens && (parts.uri.path().contains("auth") || form.iter().any(|(n, _)| n == "redirect_uri"));
     let writes = matches!(parts.method, http::Method::PUT)
         || parts.uri.path() == "/fhir"
         || parts.uri.path() == "/fhir/";

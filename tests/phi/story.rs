@@ -472,10 +472,22 @@ impl World {
                 ("ce-type", "org.openhealthexchange.records.fetched.v1"),
                 ("content-type", "application/json"),
             ];
-            for subject in [links[0].1.as_str(), QUOTES] {
-                let mut request = http().post(process.url()).body(body.clone()).header("ce-subject", subject);
-                for (name, value) in event {
-                    request = request.header(name, value);
+            for (quoted, instead) in [
+                ("", ""),
+                ("ce-subject", QUOTES),
+                ("ce-id", QUOTES),
+                ("ce-type", QUOTES),
+                ("ce-source", QUOTES),
+                ("ce-specversion", QUOTES),
+                ("ce-time", QUOTES),
+                ("content-type", QUOTES),
+            ] {
+                let mut request = http().post(process.url()).body(body.clone());
+                for (name, value) in event.into_iter().chain([("ce-subject", links[0].1.as_str())]) {
+                    request = request.header(name, if name == quoted { instead } else { value });
+                }
+                if quoted == "ce-time" {
+                    request = request.header(quoted, instead);
                 }
                 request.send().await.unwrap();
             }

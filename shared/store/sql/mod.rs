@@ -17,6 +17,7 @@
 mod columns;
 mod configuration;
 mod dead_letters;
+mod erasures;
 mod errors;
 mod ledger;
 mod links;
@@ -26,6 +27,7 @@ mod progress;
 mod quotas;
 mod refusals;
 mod requests;
+mod rewrap;
 mod secrets;
 mod signing;
 mod values;

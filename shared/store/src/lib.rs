@@ -7,10 +7,12 @@
 //! sealed. A method either takes effect as a whole or not at all.
 
 mod dead_letter;
+mod erasures;
 mod ledger;
 mod mappings;
 mod planning;
 mod quotas;
+mod rewrap;
 mod secrets;
 mod signing;
 
@@ -26,12 +28,14 @@ use ohx_domain::{
 pub use dead_letter::{
     BuriedLetter, DeadLetter, DeadLetters, InvalidCursor, LetterCursor, LetterFilter, Replay,
 };
+pub use erasures::{Erasure, ErasureReport, Erasures, Step, StepName, StepState};
 pub use ledger::{
     Acknowledgement, Coverage, Ledger, NewRequest, OpenRequests, Progress, Requested, RequestsOfRecord,
 };
 pub use mappings::{MappingFilter, MappingSummary, Mappings, NewActivation, NewMapping, SavedMapping};
 pub use planning::{Planning, WorkAhead};
 pub use quotas::{Quota, Quotas, Rate, Take, Taken};
+pub use rewrap::{Rewrap, SealedIn, SealedRow};
 pub use secrets::{OutageGate, Refusals, Secrets, StoredTokens, Ticket, TicketKind, Witnesses};
 pub use signing::{NewSigningKey, Signing, StoredSigningKey};
 
@@ -81,12 +85,32 @@ pub type Result<T> = std::result::Result<T, StoreError>;
 
 /// Everything together: what a function's state holds.
 pub trait Store:
-    Configuration + Links + Secrets + Quotas + Signing + Ledger + Planning + Mappings + DeadLetters
+    Configuration
+    + Links
+    + Secrets
+    + Quotas
+    + Signing
+    + Ledger
+    + Planning
+    + Mappings
+    + DeadLetters
+    + Erasures
+    + Rewrap
 {
 }
 
-impl<T: Configuration + Links + Secrets + Quotas + Signing + Ledger + Planning + Mappings + DeadLetters> Store
-    for T
+impl<T> Store for T where
+    T: Configuration
+        + Links
+        + Secrets
+        + Quotas
+        + Signing
+        + Ledger
+        + Planning
+        + Mappings
+        + DeadLetters
+        + Erasures
+        + Rewrap
 {
 }
 
