@@ -12,11 +12,13 @@
 )]
 
 mod canary;
+mod ending;
 mod finds;
 mod gossip;
 mod places;
 mod plant;
 mod report;
+mod rotating;
 mod story;
 mod tap;
 

@@ -205,6 +205,23 @@ impl Deployment {
         apply(&self.environment, self.folder.path(), configuration)
     }
 
+    /// The command line with other settings; gives its exit code, and what it and those before it said.
+    pub fn ohx(&self, arguments: &[&str], settings: &[(&str, &str)]) -> (Option<i32>, String) {
+        let mut environment = self.environment.clone();
+        environment.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        run(arguments, &environment, self.folder.path())
+    }
+
+    /// Ends every process, gives it other settings, and starts it again; one after the other, as an operator does.
+    pub async fn restart_with(&mut self, settings: &[(&str, &str)]) {
+        for process in &mut self.processes {
+            process.terminate().await;
+            settings.iter().for_each(|(name, value)| process.set(name, value));
+            process.restart();
+            process.ready(&self.http).await;
+        }
+    }
+
     /// The metrics of a function: of the one process, where there is one only.
     pub async fn metrics(&self, function: &str) -> String {
         let own = format!("ohx-{function}");

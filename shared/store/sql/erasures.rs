@@ -35,17 +35,27 @@ impl Erasures for Engine {
         now: Instant,
     ) -> Result<Erasure> {
         let mut tx = self.begin().await?;
-        // The link's row is the lock: two who end one link at once have ends of different numbers.
+        // The link's row is the lock: of two who end one link at once the second finds it ended, and gets the first one's row.
         let changed = sql("UPDATE links SET state = 'disconnected', state_reason = $2, state_code = NULL, state_since = NULL,
                  data_key = NULL, sealed_tokens = NULL, tokens_expire_at = NULL, sealed_account = NULL, account_digest = NULL
-             WHERE id = $1")
+             WHERE id = $1 AND state <> 'disconnected'")
         .bind(link.to_string())
         .bind(text(&report.reason))
         .execute(&mut *tx)
         .await
         .map_err(unavailable)?;
         if changed.rows_affected() == 0 {
-            return Err(not_found("link", link));
+            let known =
+                sql(concat!("SELECT id FROM links WHERE id = $1", for_update!())).bind(link.to_string());
+            if known.fetch_optional(&mut *tx).await.map_err(unavailable)?.is_none() {
+                return Err(not_found("link", link));
+            }
+            let last = sql("SELECT link, seq, version, report, sealed_grant, begun_at, updated_at, done_at
+                 FROM erasures WHERE link = $1 ORDER BY seq DESC LIMIT 1")
+            .bind(link.to_string());
+            if let Some(row) = last.fetch_optional(&mut *tx).await.map_err(unavailable)? {
+                return erasure(&Columns::new(&row, TABLE));
+            }
         }
         let rows =
             sql("INSERT INTO erasures (link, seq, version, report, sealed_grant, begun_at, updated_at)

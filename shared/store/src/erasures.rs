@@ -102,7 +102,7 @@ pub struct Erasure {
 #[async_trait]
 pub trait Erasures: Send + Sync {
     /// Ends a link: destroys its data key, tokens, sealed account and account digest, and begins the row of what is still to
-    /// be done, both or none.
+    /// be done, both or none. Of a link that has ended already the last row is given.
     ///
     /// # Errors
     /// [`crate::StoreError::NotFound`].
