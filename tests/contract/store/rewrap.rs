@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ohx_domain::{EhrEndpoint, ProviderApp, SigningAlgorithm};
+use ohx_domain::{EhrEndpoint, SigningAlgorithm};
 use ohx_store::{NewSigningKey, SealedIn, SealedRow};
 
 use crate::rig::Rig;
@@ -15,10 +15,7 @@ crate::promises!(
 );
 
 async fn filled(rig: &Rig) {
-    let app: ProviderApp = serde_json::from_value(serde_json::json!({
-        "name": "withings", "kind": "withings", "client_id": "c"
-    }))
-    .unwrap_or_else(|_| panic!("an app"));
+    let app = crate::configuration::app("withings");
     rig.store.put_provider(&app, Some(b"app"), at(1)).await.unwrap();
     let ehr = EhrEndpoint::new("clinic".parse().unwrap(), "https://ehr.test/fhir".parse().unwrap());
     rig.store.put_ehr(&ehr, Some(b"ehr"), at(1)).await.unwrap();
