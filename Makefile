@@ -1,6 +1,6 @@
 # Open Health Exchange. `make help` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help run test test-hfs check bench fuzz fmt deny clean release soak
+.PHONY: help run test test-phi test-hfs check bench fuzz fmt deny clean release soak
 
 ARGS ?=
 CARGO ?= cargo
@@ -22,6 +22,12 @@ test: ## runs everything: installs PostgreSQL and Redis where they are missing, 
 	@tests/timed "build functions" $(CARGO) build --workspace --bins --locked --quiet
 	@tests/timed "run tests" tests/with-services --sqs $(CARGO) test --workspace --locked --no-fail-fast --quiet
 	@tests/timed "fuzz" tests/fuzz/run $(FUZZ_GLANCE)
+
+test-phi: ## searches everything for readings and secrets that went through everything; writes the table of docs/privacy.md
+	@tests/needs cc postgres redis ministack
+	@tests/timed "build functions" $(CARGO) build --workspace --bins --locked --quiet
+	@tests/timed "build the search" $(CARGO) test --workspace --test phi --locked --no-run --quiet
+	@tests/timed "search" env OHX_PHI_REPORT=docs/privacy.md tests/with-services --sqs $(CARGO) test --workspace --test phi --locked --quiet
 
 test-hfs: ## writes to Helios HFS, a full FHIR R5 server, which is built once (10 minutes) into OHX_HFS_DIR, a cache folder
 	@tests/needs cc r5 hfs

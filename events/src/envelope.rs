@@ -168,6 +168,21 @@ pub fn link_of(event: &Event) -> Result<LinkId, EventError> {
     event.subject().and_then(|s| s.parse().ok()).ok_or(error)
 }
 
+/// An event's type, for a log: one that is not ours could say anything.
+pub fn shown_type(event_type: &str) -> &str {
+    let ours = !crate::subscribers(event_type).is_empty() || event_type == types::RESOURCES_PUBLISHED;
+    if ours { event_type } else { "an event of another type" }
+}
+
+/// An event's id, for a log: ours begin with the id of a request, a sync or a link; another could say anything.
+pub fn shown_id(event: &Event) -> &str {
+    let id = event.id();
+    let begins = id.get(..36).is_some_and(|first| first.parse::<LinkId>().is_ok());
+    let plain = id.len() <= 200
+        && id.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':'));
+    if begins && plain { id } else { "an id that is not ours" }
+}
+
 /// The sync that an event belongs to.
 pub fn sync_of(event: &Event) -> Option<SyncId> {
     text_extension(event, "syncid")?.parse().ok()
@@ -194,7 +209,8 @@ pub fn text_extension<'e>(event: &'e Event, name: &str) -> Option<&'e str> {
 /// # Errors
 /// [`EventError::Data`].
 pub fn plain_data<T: DeserializeOwned>(event: &Event) -> Result<T, EventError> {
-    let problem = |problem: String| EventError::Data { event_type: event.ty().to_owned(), problem };
+    let problem =
+        |problem: String| EventError::Data { event_type: shown_type(event.ty()).to_owned(), problem };
     match event.data() {
         Some(Data::Json(value)) => T::deserialize(value).map_err(|e| problem(e.to_string())),
         Some(Data::Binary(bytes)) => serde_json::from_slice(bytes).map_err(|e| problem(class(&e))),
@@ -211,12 +227,12 @@ pub fn sealed_data(event: &Event, key: &DataKey) -> Result<Vec<u8>, EventError> 
     let subject = event.subject().unwrap_or("");
     let Some(Data::Binary(sealed)) = event.data() else {
         return Err(EventError::Data {
-            event_type: event.ty().to_owned(),
+            event_type: shown_type(event.ty()).to_owned(),
             problem: "it is not sealed".into(),
         });
     };
     open_payload(key, event.id(), event.ty(), subject, sealed).map_err(|source| EventError::Sealed {
-        event_type: event.ty().to_owned(),
+        event_type: shown_type(event.ty()).to_owned(),
         subject: subject.to_owned(),
         source,
     })
@@ -228,7 +244,7 @@ pub fn sealed_data(event: &Event, key: &DataKey) -> Result<Vec<u8>, EventError> 
 /// [`EventError::Data`], with the class and position of the problem only.
 pub fn parse_opened<'a, T: serde::Deserialize<'a>>(event: &Event, opened: &'a [u8]) -> Result<T, EventError> {
     serde_json::from_slice(opened)
-        .map_err(|e| EventError::Data { event_type: event.ty().to_owned(), problem: class(&e) })
+        .map_err(|e| EventError::Data { event_type: shown_type(event.ty()).to_owned(), problem: class(&e) })
 }
 
 /// The event without its data: what a dead letter or a log may hold.

@@ -130,13 +130,13 @@ async fn an_app_gets_its_patient_back_and_the_log_says_who_did_what(shape: Shape
     let by = |actor: &str| entries.iter().filter(|e| e["actor"].as_str().unwrap().starts_with(actor)).count();
     assert!(by("cli") >= 2, "ohx apply: {log}");
     assert!(!log.to_string().contains("Patient/"), "{log}");
-    let (code, text) = deployment.ohx(&["audit", "verify"]);
+    let (code, text) = deployment.ohx(&["audit", "verify"], &[]);
     assert!(code == Some(0) && text.contains("holds"), "{text}");
 }
 
 async fn the_first_key_is_made_on_the_command_line(shape: Shape) {
     let (_outside, deployment) = world(shape).await;
-    let (code, text) = deployment.ohx(&["api-keys", "create", "--role", "admin", "--name", "first"]);
+    let (code, text) = deployment.ohx(&["api-keys", "create", "--role", "admin", "--name", "first"], &[]);
     assert_eq!(code, Some(0), "{text}");
     let key = text.lines().find(|line| line.starts_with("ohx_")).unwrap().trim();
     let url = format!("{}/api/base/api-keys/", deployment.api());
@@ -145,10 +145,10 @@ async fn the_first_key_is_made_on_the_command_line(shape: Shape) {
         answer.status().as_u16()
     };
     assert_eq!(status().await, 200);
-    let (_, list) = deployment.ohx(&["api-keys", "list"]);
+    let (_, list) = deployment.ohx(&["api-keys", "list"], &[]);
     let line = list.lines().rfind(|line| line.ends_with("  first")).unwrap();
     assert!(line.contains("  admin  good  used ") && !line.contains(key), "{line}");
-    let (code, text) = deployment.ohx(&["api-keys", "revoke", line.split_whitespace().next().unwrap()]);
+    let (code, text) = deployment.ohx(&["api-keys", "revoke", line.split_whitespace().next().unwrap()], &[]);
     assert_eq!(code, Some(0), "{text}");
     assert_eq!(status().await, 401);
     // What is inside cannot be made an EHR by mistake.

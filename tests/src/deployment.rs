@@ -13,7 +13,8 @@ use crate::{services, until};
 
 /// The key of the API in tests.
 pub const API_KEY: &str = "an-api-key-for-tests-of-32-characters-or-more";
-const KEYRING: &str = "k1:c2l4dGVlbiBieXRlcyBhbmQgc2l4dGVlbiBtb3JlISE=";
+/// The keyring in tests: 32 bytes that are text, under the id `k1`.
+pub const KEYRING: &str = "k1:c2l4dGVlbiBieXRlcyBhbmQgc2l4dGVlbiBtb3JlISE=";
 
 /// Which shape.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +49,15 @@ struct Front {
 impl Deployment {
     /// Starts one, configured for `outside`.
     pub async fn start(shape: Shape, outside: &Outside) -> Self {
+        Self::start_with(shape, outside, async |_| ()).await
+    }
+
+    /// The same, with settings of the test's own: `change` is given all of them before the first process starts.
+    pub async fn start_with(
+        shape: Shape,
+        outside: &Outside,
+        change: impl AsyncFnOnce(&mut BTreeMap<String, String>),
+    ) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let http = crate::outside::http();
         let mut environment = BTreeMap::from([
@@ -87,9 +97,12 @@ impl Deployment {
                 environment.extend(services::sqs());
                 environment.insert("OHX_RELAY_TIMEOUT_SECONDS".into(), "6".into());
                 environment.insert("OHX_RELAY_RECLAIM_SECONDS".into(), "7".into());
-                let (code, said) = run(&["migrate", "--queues"], &environment, folder.path());
-                assert_eq!(code, Some(0), "{said}");
             }
+        }
+        change(&mut environment).await;
+        if shape == Shape::Sqs {
+            let (code, said) = run(&["migrate", "--queues"], &environment, folder.path());
+            assert_eq!(code, Some(0), "{said}");
         }
         let (code, said) = apply(&environment, folder.path(), &outside.configuration());
         assert_eq!(code, Some(0), "{said}");
@@ -133,6 +146,11 @@ impl Deployment {
             process.ready(&deployment.http).await;
         }
         deployment
+    }
+
+    /// A setting of its processes.
+    pub fn setting(&self, name: &str) -> Option<&str> {
+        self.environment.get(name).map(String::as_str)
     }
 
     /// Where patients, providers and the API's callers come from outside.
@@ -190,9 +208,21 @@ impl Deployment {
         apply(&self.environment, self.folder.path(), configuration)
     }
 
-    /// The command line, with the settings of this deployment; gives its exit code, and what it and those before it said.
-    pub fn ohx(&self, arguments: &[&str]) -> (Option<i32>, String) {
-        run(arguments, &self.environment, self.folder.path())
+    /// The command line with other settings; gives its exit code, and what it and those before it said.
+    pub fn ohx(&self, arguments: &[&str], settings: &[(&str, &str)]) -> (Option<i32>, String) {
+        let mut environment = self.environment.clone();
+        environment.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        run(arguments, &environment, self.folder.path())
+    }
+
+    /// Ends every process, gives it other settings, and starts it again; one after the other, as an operator does.
+    pub async fn restart_with(&mut self, settings: &[(&str, &str)]) {
+        for process in &mut self.processes {
+            process.terminate().await;
+            settings.iter().for_each(|(name, value)| process.set(name, value));
+            process.restart();
+            process.ready(&self.http).await;
+        }
     }
 
     /// The metrics of a function: of the one process, where there is one only.
@@ -224,6 +254,11 @@ impl Deployment {
     /// What all processes have logged.
     pub fn logs(&self) -> String {
         self.processes.iter().map(Process::log).collect()
+    }
+
+    /// The folder of its logs, its configuration, and the database of one process.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Everything this deployment has written to its folder (logs, and the database of one process).

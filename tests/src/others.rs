@@ -11,7 +11,7 @@ use ohx_sandbox::{Reading, fitbit_legacy, google_health, omron};
 use crate::outside::{CLIENT_SECRET, Outside, http, serve};
 
 /// What Google sends as the Authorization header of its notifications.
-const GOOGLE_WEBHOOK: &str = "Bearer canary-google-webhook-41b0";
+pub const GOOGLE_WEBHOOK: &str = "Bearer canary-google-webhook-41b0";
 /// The last part of the address that Omron calls.
 pub const OMRON_WEBHOOK: &str = "canary-omron-webhook-9d2e7c";
 /// The verification code that legacy Fitbit tries.

@@ -88,6 +88,14 @@ impl Outside {
         self.others.as_ref().expect("the other providers were started")
     }
 
+    /// The same, to be changed.
+    ///
+    /// # Panics
+    /// As [`Outside::others`].
+    pub fn others_mut(&mut self) -> &mut Others {
+        self.others.as_mut().expect("the other providers were started")
+    }
+
     /// The variables that the configuration names, beside Withings' own.
     pub fn environment(&self) -> BTreeMap<String, String> {
         self.others.as_ref().map(Others::environment).unwrap_or_default()

@@ -91,6 +91,11 @@ impl Process {
         self.child = Some(child);
     }
 
+    /// From its next start on a variable has another value.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.environment.insert(name.to_owned(), value.to_owned());
+    }
+
     /// Its address.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)

@@ -40,6 +40,7 @@ pub fn routes() -> Router<Links> {
         .route("/api/base/provider-links/{id}/", get(links::one))
         .route("/api/base/provider-links/{id}/connect-address/", post(links::connect_address))
         .route("/api/base/provider-links/{id}/disconnect/", post(links::disconnect))
+        .route("/api/base/provider-links/{id}/receipt/", get(links::receipt))
         .route("/api/base/provider-links/{id}/successor/", post(links::successor))
         .route("/api/base/provider-links/{id}/devices/", get(devices::listed))
         .route("/api/base/provider-links/{id}/create_fhir_device/", post(devices::create))

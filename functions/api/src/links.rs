@@ -9,10 +9,10 @@ use http::StatusCode;
 use ohx_domain::{
     Destination, EhrName, Instant, Link, LinkId, LinkState, PatientReference, ProviderName, PushState,
 };
-use ohx_link::{Disconnected, Links, ticket};
+use ohx_link::{Links, SignedReceipt, ticket};
 use ohx_providers::catalogue::Listed;
 use ohx_runtime::Problem;
-use ohx_store::LinkFilter;
+use ohx_store::{LinkFilter, StepName, StepState};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -251,30 +251,64 @@ pub(crate) async fn successor(
     Ok((StatusCode::CREATED, audited, Json(CreatedLink { link: link.into(), connect_url })))
 }
 
-/// What ending a link did.
+/// What ending a link did so far.
 #[derive(Serialize)]
 pub(crate) struct Ended {
     state: LinkState,
-    /// `revoked`, `not-offered` or `failed`.
+    /// `revoked`, `not-offered` or `failed`; what failed for now is tried again.
     at_provider: &'static str,
     /// Why it failed at the provider.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+    #[serde(flatten)]
+    receipt: SignedReceipt,
 }
 
-/// `POST /api/base/provider-links/{id}/disconnect/`: ends the grant at the provider as well as can be, and destroys the
-/// link's key, tokens and account here whatever the provider says.
+/// What is to be done beyond ending the link.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Ending {
+    /// Whether the readings that were published are marked `entered-in-error` at the EHR.
+    mark_entered_in_error: bool,
+}
+
+/// `POST /api/base/provider-links/{id}/disconnect/`: destroys the link's key, tokens and account whatever the provider says, and
+/// ends subscriptions and grant there as well as can be. Answers with the signed receipt of what was done so far; what is
+/// left goes on by itself. The body may be empty.
 pub(crate) async fn disconnect(
     State(links): State<Links>,
     Path(id): Path<String>,
+    body: axum::body::Bytes,
 ) -> Result<Json<Ended>, Problem> {
-    let ended = links.disconnect(read(&id)?, "disconnected through the API").await.map_err(problem)?;
-    let (at_provider, reason) = match ended {
-        Disconnected::Revoked => ("revoked", None),
-        Disconnected::NotOffered => ("not-offered", None),
-        Disconnected::Failed(reason) => ("failed", Some(reason)),
+    let ending: Ending = match body.trim_ascii() {
+        [] => Ending::default(),
+        // What was sent is not repeated.
+        given => serde_json::from_slice(given).map_err(|_| {
+            let expected = "the body may be empty, or {\"mark_entered_in_error\": true} or false";
+            Problem::new(StatusCode::BAD_REQUEST, expected)
+        })?,
     };
-    Ok(Json(Ended { state: LinkState::Disconnected, at_provider, reason }))
+    let ended = links
+        .disconnect(read(&id)?, "disconnected through the API", ending.mark_entered_in_error)
+        .await
+        .map_err(problem)?;
+    let revoke = ended.report.steps.iter().find(|step| step.step == StepName::Revoke);
+    let (at_provider, reason) = match revoke.map(|step| (step.state, &step.why)) {
+        Some((StepState::Done, _)) => ("revoked", None),
+        Some((StepState::Pending | StepState::Failed, why)) => ("failed", why.clone()),
+        Some((StepState::NotOffered | StepState::NotNeeded, _)) | None => ("not-offered", None),
+    };
+    let receipt = links.receipt(&ended).await.map_err(problem)?;
+    Ok(Json(Ended { state: LinkState::Disconnected, at_provider, reason, receipt }))
+}
+
+/// `GET /api/base/provider-links/{id}/receipt/`: how far the end of a link is by now, signed anew.
+pub(crate) async fn receipt(
+    State(links): State<Links>,
+    Path(id): Path<String>,
+) -> Result<Json<SignedReceipt>, Problem> {
+    let ended = links.ended(read(&id)?).await.map_err(problem)?;
+    Ok(Json(links.receipt(&ended).await.map_err(problem)?))
 }
 
 #[derive(Deserialize)]

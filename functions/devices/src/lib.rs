@@ -15,15 +15,16 @@ use axum::Router;
 use axum::extract::State;
 use axum::routing::post;
 use cloudevents::AttributesReader as _;
-use ohx_domain::{Instant, LinkState};
-use ohx_events::envelope::{link_of, plain_data, sync_of};
+use ohx_domain::{EhrName, Instant, LinkState};
+use ohx_events::envelope::{link_of, plain_data, shown_type, sync_of};
 use ohx_events::plain::{DevicesPublished, DevicesRequested, SeenDevice};
 use ohx_events::{Envelope, Event, Priority, types};
 use ohx_fhir::EhrError;
-use ohx_link::{LinkError, Links, OpenLink};
+use ohx_link::{Came, LinkError, Links, OpenLink};
 use ohx_providers::{PairedDevice, ProviderError};
 use ohx_runtime::trace::traceparent;
 use ohx_runtime::{CloudEvent, EventFailure, EventReply};
+use ohx_store::{StepName, StepState};
 
 use crate::place::Place;
 
@@ -35,7 +36,7 @@ pub fn router(links: Links) -> Router {
 async fn handle(State(links): State<Links>, CloudEvent(event): CloudEvent) -> EventReply {
     let mut result = on_event(&links, &event).await;
     // Others listen to `link.connected`, and are not to hear it twice.
-    if event.ty() == types::DEVICES_REQUESTED {
+    if matches!(event.ty(), types::DEVICES_REQUESTED | types::LINK_DISCONNECTED) {
         result = links.or_later(&event, result).await;
     }
     EventReply::of("devices", &event, result)
@@ -49,7 +50,7 @@ async fn on_event(links: &Links, event: &Event) -> Result<(), EventFailure> {
             look(links, event, &asked.seen).await
         }
         types::LINK_DISCONNECTED => end(links, event).await,
-        other => Err(EventFailure::reject(format!("devices does not listen to {other}"))),
+        other => Err(EventFailure::reject(format!("devices does not listen to {}", shown_type(other)))),
     }
 }
 
@@ -116,7 +117,7 @@ async fn list(links: &Links, open: &OpenLink) -> Result<Vec<PairedDevice>, Event
     }
 }
 
-/// Ends the associations of a link at its EHR endpoints.
+/// Ends the associations of a link at its EHR endpoints, and does what else is left to do of its end.
 async fn end(links: &Links, event: &Event) -> Result<(), EventFailure> {
     let link = links.get(link_of(event)?).await?;
     if link.state != LinkState::Disconnected {
@@ -125,25 +126,59 @@ async fn end(links: &Links, event: &Event) -> Result<(), EventFailure> {
     }
     let now = links.parts().clock.now();
     let at = event.time().and_then(|time| Instant::from_second(time.timestamp()).ok()).unwrap_or(now);
+    let erasure = links.go_on_ending(link.id).await?;
+    let waits = |step: StepName, ehr: &EhrName| {
+        let Some(erasure) = &erasure else { return step == StepName::EndDevices };
+        let mut steps = erasure.report.steps.iter();
+        steps.any(|s| s.step == step && s.ehr.as_ref() == Some(ehr) && s.state == StepState::Pending)
+    };
     let (app, _) = links.app(&link.provider).await?;
     let mut told = DevicesPublished::default();
     let mut failed = None;
     for (ehr, patient) in link.destinations() {
         let place = Place { links, link: &link, kind: &app.config.kind, ehr, patient };
-        if let Err(error) = place.end(at, &mut told).await {
-            failed = failed.or(Some(error));
+        // An endpoint that is away holds up no other.
+        if waits(StepName::EndDevices, ehr) {
+            let ended = place.end(at, &mut told).await;
+            let came = came(&ended.as_ref().map(|count| *count));
+            links.note_step(link.id, StepName::EndDevices, Some(ehr), came).await?;
+            failed = failed.or(ended.err());
+        }
+        if waits(StepName::MarkEnteredInError, ehr)
+            && let Some(owner) =
+                erasure.as_ref().and_then(|e| e.report.owners.iter().find(|(at, _)| at == ehr))
+        {
+            let marked = place.mark(&owner.1).await;
+            let came = came(&marked.as_ref().map(|count| *count));
+            links.note_step(link.id, StepName::MarkEnteredInError, Some(ehr), came).await?;
+            failed = failed.or(marked.err());
         }
     }
-    if let Some(failed) = failed {
-        return Err(failed);
+    if told != DevicesPublished::default() {
+        tell(links, event, told).await;
     }
-    tell(links, event, told).await;
-    Ok(())
+    match (erasure, failed) {
+        // A link that ended before ends were written down.
+        (None, Some(failed)) => Err(failed),
+        _ => links.is_ended(link.id).await,
+    }
+}
+
+/// What came of a step at an EHR endpoint. What it refuses today it may take tomorrow: it is tried again.
+fn came(result: &Result<u64, &EventFailure>) -> Came {
+    match result {
+        Ok(count) => Came::done(Some(*count)),
+        Err(failure) => Came::to(StepState::Pending, failure.reason()),
+    }
 }
 
 /// For observers only: the work is done, so a broker that is away must not repeat it.
 async fn tell(links: &Links, event: &Event, told: DevicesPublished) {
-    tracing::info!(link = event.subject().unwrap_or(""), ?told, "devices published");
+    tracing::info!(
+        link = link_of(event).map(|id| id.to_string()).unwrap_or_default(),
+        ?told,
+        "devices published"
+    );
     let sent = async {
         let envelope = Envelope {
             id: format!("{}.published", event.id()),

@@ -89,11 +89,11 @@ impl Place<'_> {
         Ok(())
     }
 
-    /// Ends the link's associations that the EHR has.
-    pub(crate) async fn end(&self, at: Instant, told: &mut DevicesPublished) -> Result<(), EventFailure> {
+    /// Ends the link's associations that the EHR has; gives how many.
+    pub(crate) async fn end(&self, at: Instant, told: &mut DevicesPublished) -> Result<u64, EventFailure> {
         let client = self.links.ehr_client(self.ehr).await?;
         if client.endpoint().fhir_version != FhirVersion::R5 {
-            return Ok(());
+            return Ok(0);
         }
         let patient = self.resolve(&client).await?;
         let (base, provider) = (&self.links.parts().identifier_base, &self.link.provider);
@@ -103,8 +103,28 @@ impl Place<'_> {
         let ended: Result<Vec<_>, DeviceError> =
             open.map(|association| association.ended(patient.as_str(), at)).collect();
         let ended = ended.map_err(|error| EventFailure::reject(error.to_string()))?;
+        let rejected = told.associations.rejected;
         self.store(&client, Kind::DeviceAssociation, &patient, &ended, &mut told.associations).await?;
-        Ok(())
+        match told.associations.rejected - rejected {
+            0 => Ok(ended.len() as u64),
+            refused => Err(EventFailure::retry(format!(
+                "EHR endpoint {} refused to end {refused} of {} device associations",
+                self.ehr,
+                ended.len()
+            ))),
+        }
+    }
+
+    /// Marks the readings of the link that the EHR has, known by what their identifiers begin with; gives how many were marked
+    /// now.
+    pub(crate) async fn mark(&self, owner: &str) -> Result<u64, EventFailure> {
+        let client = self.links.ehr_client(self.ehr).await?;
+        let patient = self.resolve(&client).await?;
+        let base = self.links.parts().identifier_base.trim_end_matches('/');
+        let systems = format!("{base}/{}/", self.link.provider);
+        let work = client.mark_all(base, &systems, owner, patient.as_str());
+        let only = client.may_need_lock().then_some(Only::Link(self.link.id));
+        Ok(self.links.gate().pass(client.endpoint(), only, work).await? as u64)
     }
 
     async fn store(

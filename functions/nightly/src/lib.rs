@@ -19,7 +19,7 @@ use cloudevents::AttributesReader as _;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use ohx_domain::{Link, LinkState, SyncReason};
-use ohx_events::envelope::{link_of, plain_data};
+use ohx_events::envelope::{link_of, plain_data, shown_type};
 use ohx_events::plain::{LinkConnected, PushRequested};
 use ohx_events::{Event, Priority, types};
 use ohx_link::{Class, LinkError, Links};
@@ -60,7 +60,7 @@ async fn on_event(links: &Links, event: &Event) -> Result<(), EventFailure> {
             let link = links.get(link_of(event)?).await?;
             let reason = if connected.again { SyncReason::Reconnect } else { SyncReason::Backfill };
             let planned = plan::page(links, std::slice::from_ref(&link), reason).await?;
-            tracing::info!(?planned, link = event.subject().unwrap_or(""), "link planned");
+            tracing::info!(?planned, link = %link_of(event)?, "link planned");
             Ok(())
         }
         types::PUSH_REQUESTED => {
@@ -72,7 +72,7 @@ async fn on_event(links: &Links, event: &Event) -> Result<(), EventFailure> {
             };
             push::register(links, link_of(event)?, requested.failed, class).await
         }
-        other => Err(EventFailure::reject(format!("nightly does not listen to {other}"))),
+        other => Err(EventFailure::reject(format!("nightly does not listen to {}", shown_type(other)))),
     }
 }
 
@@ -99,10 +99,11 @@ async fn all(links: &Links) -> Result<Planned, EventFailure> {
             None => break,
         }
     }
+    let ending = links.resume_erasures().await?;
     let now = parts.clock.now();
     let pruned = parts.store.prune(now - plan::KEEP_FINISHED).await?;
     let buckets = parts.store.prune_quotas(now - KEEP_QUOTAS).await?;
-    tracing::debug!(pruned, buckets, "finished requests and idle quotas removed");
+    tracing::debug!(pruned, buckets, ending, "finished requests and idle quotas removed");
     Ok(total)
 }
 

@@ -264,7 +264,7 @@ fn insert_until_now(covered: &mut Intervals, since: Instant, now: Instant) {
 }
 
 /// Publishes the event of every request that is open, whatever its age: after a restart of one process with an
-/// in-process bus, none of them is on its way any more. Gives their number.
+/// in-process bus, none of them is on its way any more. The same for what is left to do of links that have ended. Gives their number.
 ///
 /// # Errors
 /// [`LinkError::Store`], [`LinkError::Bus`].
@@ -275,7 +275,7 @@ pub async fn resume(links: &Links) -> Result<u64, LinkError> {
         let filter = OpenRequests { link: None, idle_since: None, after, limit: 500 };
         let page = links.parts().store.open_requests(&filter).await?;
         let Some(last) = page.last() else {
-            return Ok(resumed);
+            return Ok(resumed + links.resume_erasures().await?);
         };
         after = Some(last.id);
         for request in &page {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueEnum};
 use ohx_domain::{Clock as _, SigningAlgorithm, SystemClock};
 use ohx_link::audit::note_in;
+use ohx_link::rotate;
 use ohx_link::signing::{JWKS_CACHED, OVERLAP, StoredKeys, signs};
 use ohx_runtime::{Settings, parts};
 use secrecy::ExposeSecret as _;
@@ -22,6 +23,13 @@ pub(crate) enum Keys {
         /// The new key's id in the keyring; each key of a keyring has its own
         #[arg(long, default_value = "k1")]
         id: String,
+    },
+    /// Seals everything in the database anew under the newest key, the first of OHX_KEYS, while the functions go on; says
+    /// which keys nothing is sealed under any more (see docs/privacy.md)
+    Rotate {
+        /// Only says what is sealed under which key
+        #[arg(long)]
+        dry_run: bool,
     },
     /// The keys that OHX proves itself to EHRs with, by signing (see docs/ehr.md)
     #[command(subcommand)]
@@ -77,9 +85,45 @@ impl Keys {
                 println!("OHX_CONSOLE_SECRET={id}:{}", ohx_seal::generate_key().expose_secret());
                 Ok(())
             }
+            Self::Rotate { dry_run } => rotate(settings, *dry_run).await,
             Self::Signing(signing) => signing.run(settings).await,
         }
     }
+}
+
+/// `ohx keys rotate`.
+async fn rotate(settings: &Settings, dry_run: bool) -> anyhow::Result<()> {
+    let (store, keyring) = (parts::store(settings).await?, parts::keyring(settings)?);
+    store.migrate().await?;
+    let told = match dry_run {
+        true => rotate::look(&store, &keyring).await?,
+        false => {
+            rotate::rotate(&store, &keyring, |place, seen| eprintln!("{}: {seen} looked at", place.as_str()))
+                .await?
+        }
+    };
+    for (place, count) in &told.rewrapped {
+        println!("{}: {count} sealed anew under {}", place.as_str(), keyring.newest());
+    }
+    for (key, places) in &told.in_use {
+        let places: Vec<_> = places.iter().map(|(place, n)| format!("{n} {}", place.as_str())).collect();
+        println!("{key} is in use: {}", places.join(", "));
+    }
+    for (place, row, why) in &told.closed {
+        println!("not opened: {} of {row}: {why}", place.as_str());
+    }
+    for key in &told.removable {
+        println!(
+            "{key} can be removed from OHX_KEYS, once every function was started with {} in front",
+            keyring.newest()
+        );
+    }
+    anyhow::ensure!(
+        told.closed.is_empty(),
+        "{} value(s) did not open and stay as they are",
+        told.closed.len()
+    );
+    Ok(())
 }
 
 impl Signing {

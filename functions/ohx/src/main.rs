@@ -12,6 +12,7 @@ mod doctor;
 mod host;
 mod import;
 mod keys;
+mod links;
 mod map;
 mod mapping;
 mod providers;
@@ -50,6 +51,9 @@ enum Command {
     Mapping(mapping::Mapping),
     /// Says what of a link's time is at the EHR, what is missing, and why
     Coverage(coverage::Coverage),
+    /// Ends links, and shows the receipts of their ends
+    #[command(subcommand)]
+    Links(links::Links),
     /// Lists, replays and discards what could not be done
     #[command(subcommand)]
     DeadLetters(dead_letters::DeadLetters),
@@ -105,6 +109,7 @@ async fn run(command: Command, settings: Settings) -> anyhow::Result<ExitCode> {
         Command::Map(map) => return Ok(map.run()),
         Command::Mapping(mapping) => return mapping.run(),
         Command::Coverage(coverage) => return coverage.run(&settings).await,
+        Command::Links(links) => return links.run(&settings).await,
         Command::DeadLetters(letters) => return letters.run(&settings).await,
         Command::Providers(providers) => providers.run()?,
         Command::Doctor(doctor) => return doctor.run(settings).await,

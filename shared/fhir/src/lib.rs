@@ -14,6 +14,7 @@ mod client;
 mod decide;
 #[cfg(feature = "device")]
 pub mod device;
+mod erase;
 mod error;
 mod patient;
 mod plan;

@@ -92,7 +92,7 @@ impl EhrClient {
         Ok(marked)
     }
 
-    async fn mark(&self, resource: &RawValue, tag_system: &str) -> Result<bool, EhrError> {
+    pub(crate) async fn mark(&self, resource: &RawValue, tag_system: &str) -> Result<bool, EhrError> {
         let broken = || self.not_fhir(MARK, "a resource in its answer has another shape than FHIR's".into());
         let existing: Existing = serde_json::from_str(resource.get()).map_err(|_| broken())?;
         let mut object = Object::parse(resource).map_err(|_| broken())?;

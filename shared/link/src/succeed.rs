@@ -117,7 +117,7 @@ impl Links {
             }
         }
         for older in former.links {
-            self.disconnect(older, &replaced(id)).await?;
+            self.disconnect(older, &replaced(id), false).await?;
         }
         Ok(())
     }

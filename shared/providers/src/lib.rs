@@ -238,6 +238,17 @@ pub trait Provider: Send + Sync {
         Ok(false)
     }
 
+    /// Ends the notifications of a patient to a link's own address; gives how many subscriptions ended. `None` where they end
+    /// with the grant, or are the app's and not the patient's.
+    async fn unsubscribe(
+        &self,
+        _app: &App,
+        _access_token: &SecretString,
+        _address: &Url,
+    ) -> Result<Option<u32>, ProviderError> {
+        Ok(None)
+    }
+
     /// Reads one page.
     async fn fetch(
         &self,

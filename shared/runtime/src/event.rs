@@ -11,6 +11,7 @@ use axum::extract::{FromRequest, Request};
 use axum::response::{IntoResponse, Response};
 use cloudevents::AttributesReader as _;
 use http::StatusCode;
+use ohx_events::envelope::{link_of, shown_id, shown_type};
 use ohx_events::{Event, EventError, http_binding};
 
 use crate::{Problem, metrics};
@@ -117,9 +118,10 @@ impl EventReply {
         if let Err(failure) = &result {
             tracing::warn!(
                 function,
-                event.id = event.id(),
-                event.r#type = event.ty(),
-                link = event.subject().unwrap_or(""),
+                // What is not ours could be anything, a value or a name.
+                event.id = shown_id(event),
+                event.r#type = shown_type(event.ty()),
+                link = link_of(event).map(|id| id.to_string()).unwrap_or_default(),
                 outcome,
                 reason = failure.reason(),
                 "event not handled"

@@ -6,6 +6,7 @@ use chacha20poly1305::aead::{Aead, Generate, Key, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use data_encoding::{BASE32_NOPAD, BASE64};
 use hmac::{Hmac, Mac};
+use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
@@ -104,6 +105,31 @@ impl Keyring {
             .find(|(other, _)| other == id)
             .ok_or_else(|| SealError::UnknownKey(id.to_owned()))?;
         decrypt(cipher, text, &associated(place))
+    }
+
+    /// The id of the key that seals: the first.
+    pub fn newest(&self) -> &str {
+        self.keys.first().map_or("", |(id, _)| id)
+    }
+
+    /// The ids of all keys, the newest first.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        self.keys.iter().map(|(id, _)| id.as_str())
+    }
+
+    /// The id of the key that a value was sealed under, as the value says.
+    pub fn key_of(sealed: &[u8]) -> Option<&str> {
+        let (length, rest) = sealed.split_first()?;
+        std::str::from_utf8(rest.get(..usize::from(*length))?).ok()
+    }
+
+    /// The same value, sealed for the same place under the newest key.
+    ///
+    /// # Errors
+    /// As [`Keyring::open`].
+    pub fn reseal(&self, place: &[&str], sealed: &[u8]) -> Result<Vec<u8>, SealError> {
+        let plain = Zeroizing::new(self.open(place, sealed)?);
+        self.seal(place, &plain)
     }
 
     /// A new data key for a link, and its wrapped form for the store.
@@ -214,6 +240,21 @@ mod tests {
         assert_eq!(both.open(&["x"], &sealed).unwrap(), b"v");
         let (other, _) = ring(&["k3"]);
         assert_eq!(other.open(&["x"], &sealed), Err(SealError::UnknownKey("k1".into())));
+    }
+
+    #[test]
+    fn a_value_comes_under_the_newest_key_and_stays_the_same() {
+        let (old, text) = ring(&["k1"]);
+        let sealed = old.seal(&["x"], b"v").unwrap();
+        let fresh = generate_key();
+        let both = Keyring::parse(&format!("k2:{},{text}", fresh.expose_secret()).into()).unwrap();
+        let again = both.reseal(&["x"], &sealed).unwrap();
+        assert_eq!((Keyring::key_of(&sealed), Keyring::key_of(&again)), (Some("k1"), Some("k2")));
+        let new = Keyring::parse(&format!("k2:{}", fresh.expose_secret()).into()).unwrap();
+        assert_eq!(new.open(&["x"], &again).unwrap(), b"v");
+        assert_eq!(both.reseal(&["y"], &sealed), Err(SealError::Refused));
+        assert_eq!((both.newest(), both.ids().collect::<Vec<_>>()), ("k2", vec!["k2", "k1"]));
+        assert_eq!((Keyring::key_of(b""), Keyring::key_of(b"\x05k1")), (None, None));
     }
 
     #[test]

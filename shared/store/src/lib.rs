@@ -9,10 +9,12 @@
 mod access;
 mod audit;
 mod dead_letter;
+mod erasures;
 mod ledger;
 mod mappings;
 mod planning;
 mod quotas;
+mod rewrap;
 mod secrets;
 mod signing;
 
@@ -33,12 +35,14 @@ pub use audit::{
 pub use dead_letter::{
     BuriedLetter, DeadLetter, DeadLetters, InvalidCursor, LetterCursor, LetterFilter, Replay,
 };
+pub use erasures::{Erasure, ErasureReport, Erasures, Step, StepName, StepState};
 pub use ledger::{
     Acknowledgement, Coverage, Ledger, NewRequest, OpenRequests, Progress, Requested, RequestsOfRecord,
 };
 pub use mappings::{MappingFilter, MappingSummary, Mappings, NewActivation, NewMapping, SavedMapping};
 pub use planning::{Planning, WorkAhead};
 pub use quotas::{Quota, Quotas, Rate, Take, Taken};
+pub use rewrap::{Rewrap, SealedIn, SealedRow};
 pub use secrets::{OutageGate, Refusals, Secrets, StoredTokens, Ticket, TicketKind, Witnesses};
 pub use signing::{NewSigningKey, Signing, StoredSigningKey};
 
@@ -99,10 +103,12 @@ pub trait Store:
     + DeadLetters
     + ApiKeys
     + Audit
+    + Erasures
+    + Rewrap
 {
 }
 
-impl<
+impl<T> Store for T where
     T: Configuration
         + Links
         + Secrets
@@ -113,8 +119,9 @@ impl<
         + Mappings
         + DeadLetters
         + ApiKeys
-        + Audit,
-> Store for T
+        + Audit
+        + Erasures
+        + Rewrap
 {
 }
 

@@ -19,7 +19,7 @@ crate::promises!(
     migrating_again_changes_nothing,
 );
 
-fn app(name: &str) -> ProviderApp {
+pub(crate) fn app(name: &str) -> ProviderApp {
     ProviderApp {
         name: name.parse().unwrap(),
         kind: "withings".to_owned(),

@@ -209,6 +209,15 @@ impl Provider for Withings {
         notify::subscribe(&caller, subscriber.address, &topics, subscriber.now).await
     }
 
+    async fn unsubscribe(
+        &self,
+        app: &App,
+        access_token: &SecretString,
+        address: &Url,
+    ) -> Result<Option<u32>, ProviderError> {
+        notify::unsubscribe(&self.caller(app, access_token)?, address).await.map(Some)
+    }
+
     fn notification(
         &self,
         _content_type: &str,

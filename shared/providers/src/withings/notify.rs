@@ -129,6 +129,23 @@ pub(super) async fn subscribe(
     Ok(subscriptions)
 }
 
+/// Ends every subscription of this patient for `callback`; gives how many there were.
+///
+/// # Errors
+/// The first refusal: those before it have ended, and those after it are tried with the next call.
+pub(super) async fn unsubscribe(caller: &Caller<'_>, callback: &Url) -> Result<u32, ProviderError> {
+    let mut ended = 0;
+    // Those too that would end soon by themselves.
+    for appli in listed(caller, callback, Instant::MIN).await? {
+        let call = format!("notify revoke (appli {appli})");
+        let number = appli.to_string();
+        let form = [("action", "revoke"), ("callbackurl", callback.as_str()), ("appli", number.as_str())];
+        caller.post("notify", &form, &call).await?.success(&call)?;
+        ended += 1;
+    }
+    Ok(ended)
+}
+
 fn is_silent(error: &ProviderError) -> bool {
     matches!(error, ProviderError::Refused { status, .. } if status == CALLBACK_SILENT)
 }
