@@ -131,7 +131,7 @@ mod tests {
             "/done",
             "done",
             "myapp://other/connected",
-            "myapp://ohx/../x",
+            "myapp://other/../ohx/x",
             "myapp:ohx/connected",
             "javascript:alert(1)",
             "javascript://app.example/done%0aalert(1)",

@@ -18,7 +18,7 @@ async fn a_pointer_moves_and_rolls_back() {
 
     let (status, done) =
         api.activate(json!({"scope": "ehr:clinic", "version": 1000, "expected_seq": 0})).await;
-    assert_eq!((status, &done["seq"], &done["by"]), (201, &json!(1), &json!("api")), "{done}");
+    assert_eq!((status, &done["seq"], &done["by"]), (201, &json!(1), &json!("operator")), "{done}");
     let canary = json!({"version": 1001, "percent": 50});
     let (status, done) = api
         .activate(json!({"scope": "ehr:clinic", "version": 1000, "canary": canary, "expected_seq": 1}))

@@ -22,7 +22,7 @@ async fn a_document_is_saved_listed_and_read_back() {
     let shown = |n: usize| (listed[n]["version"].as_u64().unwrap(), listed[n]["origin"].as_str().unwrap());
     assert_eq!((shown(0), shown(1), shown(2)), ((1007, "saved"), (1000, "saved"), (1, "program")));
     assert_eq!((listed.len(), &listed[1]["note"]), (3, &json!(note)));
-    assert_eq!(listed[1]["saved_by"], "api");
+    assert_eq!(listed[1]["saved_by"], "operator");
     assert_eq!(listed[1]["saved_at"], "2026-11-21T08:00:00Z");
     let page = api.get(&format!("{GETMEAS}?limit=1")).await;
     assert_eq!((&page["next"], page["versions"].as_array().unwrap().len()), (&json!(1007), 1));

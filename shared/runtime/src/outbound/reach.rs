@@ -17,8 +17,8 @@ use crate::settings::{SettingError, Settings};
 
 const NAME: &str = "OHX_OUTBOUND_PRIVATE";
 const EXPECTED: &str = "what calls out may also reach besides public addresses, separated by blanks: networks such as 10.1.0.0/16, addresses and host names";
-/// A name that never resolves (RFC 6761): where a call is sent whose address is refused.
-const REFUSED: &str = "http://refused.invalid";
+/// A name that nobody has (RFC 6761), and that is never asked for: where a call is sent whose address is refused.
+const REFUSED: &str = "refused.invalid";
 
 /// What is not public, after IANA's registries of special-purpose addresses (RFC 6890 and its updates), and multicast.
 static NOT_PUBLIC: LazyLock<Vec<IpNet>> = LazyLock::new(|| {
@@ -205,7 +205,7 @@ impl Reach {
                 Ok(()) => None,
                 Err(refused) => {
                     tracing::warn!(%refused, "a call out is refused");
-                    Some(REFUSED)
+                    Some(format!("http://{REFUSED}"))
                 }
             },
         ));
@@ -241,6 +241,9 @@ impl Resolve for Judged {
         let reach = self.0.clone();
         Box::pin(async move {
             let host = name.as_str().to_owned();
+            if host == REFUSED {
+                return Err(Unreachable { host: "what is called".to_owned() }.into());
+            }
             let found: Vec<SocketAddr> = tokio::net::lookup_host((host.as_str(), 0)).await?.collect();
             let good = reach.judge(&host, found.into_iter()).inspect_err(|refused| {
                 tracing::warn!(%refused, "a call out is refused");
