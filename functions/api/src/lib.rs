@@ -3,14 +3,17 @@
 //! Every address wants `Authorization: Bearer <OHX_API_KEY>`, but the public keys at `/.well-known/jwks.json`. Errors are problem details (RFC 9457). No answer holds
 //! a health value (but a preview, which says what becomes of the page it was given), a token or a provider user id.
 
+pub mod configuration;
 mod coverage;
 mod dead_letters;
 mod devices;
-mod ehrs;
+mod http;
 mod imports;
 mod keys;
 mod links;
 pub mod mappings;
+mod metrics;
+mod openapi;
 mod syncs;
 
 use std::sync::Arc;
@@ -20,7 +23,7 @@ use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use http::{HeaderValue, StatusCode, header};
+use ::http::{HeaderValue, StatusCode, header};
 use ohx_link::{LinkError, Links};
 use ohx_providers::beurer::csv::MAX_FILE_BYTES;
 use ohx_runtime::Problem;
@@ -29,6 +32,13 @@ use ohx_store::StoreError;
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt as _};
+use utoipa_axum::routes;
+
+use crate::configuration::{ehrs, providers};
+use crate::http::idempotency::idempotency;
+use crate::http::problems::problems;
+use crate::http::version::version;
 
 /// The shortest key that is taken, in characters.
 const SHORTEST_KEY: usize = 32;
@@ -46,36 +56,66 @@ pub fn api_key(settings: &Settings) -> Result<SecretString, SettingError> {
     Ok(key)
 }
 
-/// The function's routes, under `/api/<module>/<endpoint>/`, and the public keys.
+/// The routes that ask for a key.
+fn routes() -> OpenApiRouter<Links> {
+    OpenApiRouter::new()
+        .routes(routes!(providers::types))
+        .routes(routes!(providers::list, providers::create))
+        .routes(routes!(providers::one, providers::replace, providers::remove))
+        .routes(routes!(links::list, links::create))
+        .routes(routes!(links::one))
+        .routes(routes!(links::connect_address))
+        .routes(routes!(links::disconnect))
+        .routes(routes!(links::successor))
+        .routes(routes!(devices::listed))
+        .routes(routes!(devices::create))
+        .routes(routes!(imports::gateway))
+        .routes(routes!(imports::import).layer(DefaultBodyLimit::max(MAX_FILE_BYTES + 1)))
+        .routes(routes!(syncs::list, syncs::start))
+        .routes(routes!(syncs::one))
+        .routes(routes!(syncs::cancel))
+        .routes(routes!(syncs::events))
+        .routes(routes!(coverage::coverage))
+        .routes(routes!(dead_letters::list))
+        .routes(routes!(dead_letters::replay_many))
+        .routes(routes!(dead_letters::one, dead_letters::discard))
+        .routes(routes!(dead_letters::replay))
+        .routes(routes!(ehrs::list, ehrs::create))
+        .routes(routes!(ehrs::one, ehrs::replace, ehrs::remove))
+        .routes(routes!(ehrs::check))
+        .routes(routes!(devices::list))
+        .routes(routes!(metrics::overview))
+        .merge(mappings::routes())
+}
+
+/// The routes that ask for none.
+fn open_routes() -> OpenApiRouter<Links> {
+    // EHRs have no key of ours, and patients' browsers neither.
+    OpenApiRouter::new().routes(routes!(keys::jwks)).routes(routes!(links::oauth2_callback))
+}
+
+/// The API's description: OpenAPI 3.1, as JSON.
+pub fn openapi() -> String {
+    let (mut described, open) = (routes().into_openapi(), open_routes().into_openapi());
+    described.merge(open);
+    openapi::text(&openapi::complete(described))
+}
+
+/// The function's routes, under `/api/<module>/<endpoint>/`, the public keys and the description.
 pub fn router(links: Links, key: &SecretString) -> Router {
     let expected: Arc<[u8; 32]> = Arc::new(Sha256::digest(key.expose_secret().as_bytes()).into());
-    Router::new()
-        .route("/api/base/providers/", get(links::providers))
-        .route("/api/base/provider-links/", get(links::list).post(links::create))
-        .route("/api/base/provider-links/{id}/", get(links::one))
+    let description: Arc<str> = openapi().into();
+    let (keyed, _) = routes().split_for_parts();
+    let (open, _) = open_routes().split_for_parts();
+    keyed
+        // The old name of initiate_oauth2.
         .route("/api/base/provider-links/{id}/connect-address/", post(links::connect_address))
-        .route("/api/base/provider-links/{id}/disconnect/", post(links::disconnect))
-        .route("/api/base/provider-links/{id}/successor/", post(links::successor))
-        .route("/api/base/provider-links/{id}/devices/", get(devices::listed))
-        .route("/api/base/provider-links/{id}/create_fhir_device/", post(devices::create))
-        .route("/api/base/provider-links/{id}/gateway/", get(imports::gateway))
-        .route(
-            "/api/ingestors/imports/",
-            post(imports::import).layer(DefaultBodyLimit::max(MAX_FILE_BYTES + 1)),
-        )
-        .route("/api/ingestors/syncs/", post(syncs::start))
-        .route("/api/ingestors/syncs/{id}/", get(syncs::one))
-        .route("/api/ingestors/coverage/", get(coverage::coverage))
-        .route("/api/publishers/dead-letters/", get(dead_letters::list))
-        .route("/api/publishers/dead-letters/replay/", post(dead_letters::replay_many))
-        .route("/api/publishers/dead-letters/{id}/", get(dead_letters::one).delete(dead_letters::discard))
-        .route("/api/publishers/dead-letters/{id}/replay/", post(dead_letters::replay))
-        .route("/api/publishers/ehr-endpoints/", get(ehrs::list))
-        .route("/api/publishers/ehr-endpoints/{name}/check/", post(ehrs::check))
-        .merge(mappings::routes())
+        .layer(middleware::from_fn_with_state(links.clone(), idempotency))
+        .layer(middleware::from_fn(version))
         .layer(middleware::from_fn_with_state(expected, authorize))
-        // After the layer: EHRs have no key of ours.
-        .route("/.well-known/jwks.json", get(keys::jwks))
+        .merge(open)
+        .route("/api/openapi.json", get(move || openapi::serve(description.clone())))
+        .layer(middleware::from_fn(problems))
         .with_state(links)
 }
 

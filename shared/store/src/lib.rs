@@ -6,9 +6,12 @@
 //! Every instant is given by the caller (see `ohx_domain::Clock`) and kept to the microsecond. Every secret arrives
 //! sealed. A method either takes effect as a whole or not at all.
 
+mod configuration;
 mod dead_letter;
+mod idempotency;
 mod ledger;
 mod mappings;
+mod overview;
 mod planning;
 mod quotas;
 mod secrets;
@@ -23,13 +26,16 @@ use ohx_domain::{
     ProviderName, PushState,
 };
 
+pub use configuration::{Configured, Configuring, Kept, Revision, SecretChange, Seen, Uses};
 pub use dead_letter::{
     BuriedLetter, DeadLetter, DeadLetters, InvalidCursor, LetterCursor, LetterFilter, Replay,
 };
+pub use idempotency::{Begun, Idempotency, NewCall};
 pub use ledger::{
     Acknowledgement, Coverage, Ledger, NewRequest, OpenRequests, Progress, Requested, RequestsOfRecord,
 };
 pub use mappings::{MappingFilter, MappingSummary, Mappings, NewActivation, NewMapping, SavedMapping};
+pub use overview::{Flow, Overview, SyncSummary};
 pub use planning::{Planning, WorkAhead};
 pub use quotas::{Quota, Quotas, Rate, Take, Taken};
 pub use secrets::{OutageGate, Refusals, Secrets, StoredTokens, Ticket, TicketKind, Witnesses};
@@ -81,12 +87,34 @@ pub type Result<T> = std::result::Result<T, StoreError>;
 
 /// Everything together: what a function's state holds.
 pub trait Store:
-    Configuration + Links + Secrets + Quotas + Signing + Ledger + Planning + Mappings + DeadLetters
+    Configuration
+    + Configuring
+    + Links
+    + Secrets
+    + Quotas
+    + Signing
+    + Ledger
+    + Planning
+    + Mappings
+    + DeadLetters
+    + Overview
+    + Idempotency
 {
 }
 
-impl<T: Configuration + Links + Secrets + Quotas + Signing + Ledger + Planning + Mappings + DeadLetters> Store
-    for T
+impl<T> Store for T where
+    T: Configuration
+        + Configuring
+        + Links
+        + Secrets
+        + Quotas
+        + Signing
+        + Ledger
+        + Planning
+        + Mappings
+        + DeadLetters
+        + Overview
+        + Idempotency
 {
 }
 
