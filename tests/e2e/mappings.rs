@@ -300,7 +300,7 @@ async fn a_refused_document_disturbs_no_sync(shape: Shape) {
     assert_ne!(code, Some(0), "{said}");
     assert!(said.contains("a scale, one group"), "{said}");
     assert_eq!(deployment.get(GETMEAS).await["items"].as_array().unwrap().len(), 1);
-    assert_eq!(deployment.get(&format!("{GETMEAS}activations/")).await, json!([]));
+    assert_eq!(deployment.list(&format!("{GETMEAS}activations/")).await, json!([]));
 
     outside.ehr_recovers();
     outside.agree(person, PATIENT).await;

@@ -156,7 +156,7 @@ async fn what_cannot_be_asked_again_says_what_to_do() {
         (None, types::LINK_DISCONNECTED, "devices", "connected again"),
     ] {
         api.bury(letter(link, request, event_type, function)).await;
-        let id = api.get(AT).await[0]["id"].as_str().unwrap().to_owned();
+        let id = api.list(AT).await[0]["id"].as_str().unwrap().to_owned();
         let (status, problem) = api.post(&format!("{AT}{id}/replay/"), &Value::Null).await;
         assert_eq!(status, 409, "{event_type}: {problem}");
         let detail = problem["detail"].as_str().unwrap();
