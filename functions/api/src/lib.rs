@@ -18,12 +18,12 @@ mod syncs;
 
 use std::sync::Arc;
 
+use ::http::{HeaderValue, StatusCode, header};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use ::http::{HeaderValue, StatusCode, header};
 use ohx_link::{LinkError, Links};
 use ohx_providers::beurer::csv::MAX_FILE_BYTES;
 use ohx_runtime::Problem;

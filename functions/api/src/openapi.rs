@@ -130,6 +130,7 @@ pub(crate) fn text(api: &OpenApi) -> String {
 
 /// Answers with it.
 pub(crate) async fn serve(text: Arc<str>) -> impl IntoResponse {
-    let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "public, max-age=300")];
+    let headers =
+        [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "public, max-age=300")];
     (headers, text.to_string())
 }

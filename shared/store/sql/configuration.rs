@@ -142,7 +142,8 @@ impl Configuration for Engine {
 }
 
 /// The links that keep something from being removed: those that have not ended.
-const USES_PROVIDER: &str = "SELECT COUNT(*) AS links FROM links WHERE provider = $1 AND state <> 'disconnected'";
+const USES_PROVIDER: &str =
+    "SELECT COUNT(*) AS links FROM links WHERE provider = $1 AND state <> 'disconnected'";
 /// An EHR's name has no character that means something in a pattern, or that JSON escapes.
 const USES_EHR: &str = "SELECT COUNT(*) AS links FROM links
     WHERE (ehr = $1 OR also LIKE '%\"ehr\":\"' || $1 || '\"%') AND state <> 'disconnected'";

@@ -42,7 +42,8 @@ impl Idempotency for Engine {
             // Given up between the two statements: the caller has to ask again in a moment.
             let Some(row) = row else { return Ok(Begun::UnderWay(now)) };
             let row = Columns::new(&row, TABLE);
-            let (fingerprint, answer): (Vec<u8>, Option<Vec<u8>>) = (row.get("fingerprint")?, row.get("answer")?);
+            let (fingerprint, answer): (Vec<u8>, Option<Vec<u8>>) =
+                (row.get("fingerprint")?, row.get("answer")?);
             let until = row.instant("until")?;
             if fingerprint != call.fingerprint {
                 Begun::Another
@@ -67,13 +68,14 @@ impl Idempotency for Engine {
     }
 
     async fn finish_call(&self, digest: &[u8; 32], holder: &str, sealed_answer: &[u8]) -> Result<bool> {
-        let kept = sql("UPDATE idempotency SET answer = $3 WHERE digest = $1 AND holder = $2 AND answer IS NULL")
-            .bind(&digest[..])
-            .bind(text(holder))
-            .bind(sealed_answer)
-            .execute(self.writer())
-            .await
-            .map_err(unavailable)?;
+        let kept =
+            sql("UPDATE idempotency SET answer = $3 WHERE digest = $1 AND holder = $2 AND answer IS NULL")
+                .bind(&digest[..])
+                .bind(text(holder))
+                .bind(sealed_answer)
+                .execute(self.writer())
+                .await
+                .map_err(unavailable)?;
         Ok(kept.rows_affected() == 1)
     }
 

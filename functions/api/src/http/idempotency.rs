@@ -126,7 +126,10 @@ async fn once(links: Links, request: Request, next: Next) -> Result<Response, Pr
         }
         Begun::UnderWay(until) => {
             let detail = "the same call is under way: ask again for its answer";
-            let wait = until.duration_since(now).unsigned_abs().clamp(Duration::from_secs(1), Duration::from_secs(5));
+            let wait = until
+                .duration_since(now)
+                .unsigned_abs()
+                .clamp(Duration::from_secs(1), Duration::from_secs(5));
             return Err(Problem::new(StatusCode::CONFLICT, detail).retry_after(Some(wait)));
         }
         Begun::Answered(sealed) => return Ok(again(&links, &digest, &sealed)?),

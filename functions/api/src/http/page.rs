@@ -70,7 +70,8 @@ impl<T: ToSchema> Page<T> {
     where
         F: Into<T>,
     {
-        let next = found.last().filter(|_| found.len() == limit as usize).map(|last| cursor(list, &key(last)));
+        let next =
+            found.last().filter(|_| found.len() == limit as usize).map(|last| cursor(list, &key(last)));
         Self { items: found.into_iter().map(Into::into).collect(), next }
     }
 
@@ -127,7 +128,9 @@ mod tests {
     fn a_cursor_is_good_for_its_list_only() {
         let cursor = cursor("letters", &"b");
         assert_eq!(key::<String>("letters", Some(&cursor)).unwrap().unwrap(), "b");
-        for bad in [key::<String>("links", Some(&cursor)), key("letters", Some("=")), key("letters", Some(""))] {
+        for bad in
+            [key::<String>("links", Some(&cursor)), key("letters", Some("=")), key("letters", Some(""))]
+        {
             assert_eq!(bad.unwrap_err().status(), 400);
         }
         assert!(limit(Some(0)).is_err() && limit(Some(1001)).is_err());

@@ -108,8 +108,11 @@ pub(super) async fn versions(
     let name = named(&provider, &record)?;
     let limit = page::limit(paging.limit)?;
     let after: Option<u32> = page::key(VERSIONS, paging.cursor.as_deref())?;
-    let filter =
-        MappingFilter { name: Some(name.clone()), after: after.map(|version| (name.clone(), version)), limit };
+    let filter = MappingFilter {
+        name: Some(name.clone()),
+        after: after.map(|version| (name.clone(), version)),
+        limit,
+    };
     let found = links.parts().store.mappings(&filter).await.map_err(store_problem)?;
     let next = found.last().filter(|_| found.len() == limit as usize).map(|m| m.version);
     let saved = found

@@ -129,7 +129,7 @@ async fn many_letters_of_one_request_ask_once() {
         api.bury(DeadLetter { key, ..letter(link, Some(new), types::RESOURCES_MAPPED, "publish") }).await;
     }
     api.publish(new, &[at("2026-11-17T06:00:00Z")]).await;
-    let left = api.get(&format!("{AT}?function=publish")).await;
+    let left = api.list(&format!("{AT}?function=publish")).await;
     assert_eq!(left.as_array().unwrap().len(), 2, "{left}");
 
     // Pages, and nobody replays everything by leaving something out.

@@ -28,7 +28,10 @@ fn run(command: &mut Command) {
 #[test]
 fn the_kept_description_is_what_the_code_says() {
     let kept = std::fs::read_to_string(root().join("docs/openapi.json")).unwrap_or_default();
-    assert!(kept == ohx_api::openapi(), "docs/openapi.json is not up to date: cargo run -p ohx -- openapi >docs/openapi.json");
+    assert!(
+        kept == ohx_api::openapi(),
+        "docs/openapi.json is not up to date: cargo run -p ohx -- openapi >docs/openapi.json"
+    );
 }
 
 #[tokio::test]

@@ -29,7 +29,6 @@ const LINKS: &str = "/api/base/provider-links/";
 /// The API over a store in memory, with one provider app and one EHR endpoint.
 pub(crate) struct Api {
     pub(crate) router: Router,
-    pub(crate) links: Links,
     pub(crate) store: SharedStore,
     pub(crate) clock: Arc<ManualClock>,
 }
@@ -68,7 +67,7 @@ impl Api {
         });
         let router = ohx_api::router(links.clone(), &SecretString::from(KEY));
         let router = ohx_runtime::wrap("api", router, links.parts().ready());
-        Self { router, links, store, clock }
+        Self { router, store, clock }
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
@@ -124,7 +123,10 @@ async fn the_version_is_asked_for_by_accept() {
     let api = Api::new().await;
     for accept in ["application/json; version=1", "application/json", "*/*"] {
         let (status, headers, _) = api.call(Method::GET, LINKS, &[("accept", accept)], None).await;
-        assert_eq!((status, &headers[header::CONTENT_TYPE]), (200, &"application/json; version=1".parse().unwrap()));
+        assert_eq!(
+            (status, &headers[header::CONTENT_TYPE]),
+            (200, &"application/json; version=1".parse().unwrap())
+        );
     }
     let (status, _, problem) =
         api.call(Method::GET, LINKS, &[("accept", "application/json; version=2")], None).await;
@@ -140,7 +142,9 @@ async fn every_error_is_a_problem() {
     assert!(headers[header::ALLOW].to_str().unwrap().contains("POST"));
     let (status, _, problem) = api.get(&format!("{LINKS}?limit=x")).await;
     assert_eq!((status, &problem["errors"][0]["parameter"]), (400, &json!("limit")));
-    for bad in ["?limit=0", "?limit=1001", "?cursor=x", "?state=gone", "?patient=x", "?other=1", "?limit=1&limit=2"] {
+    for bad in
+        ["?limit=0", "?limit=1001", "?cursor=x", "?state=gone", "?patient=x", "?other=1", "?limit=1&limit=2"]
+    {
         assert_eq!(api.get(&format!("{LINKS}{bad}")).await.0, 400, "{bad}");
     }
     let mut body = new_link("Patient/p1");
@@ -174,12 +178,15 @@ async fn every_link_is_on_one_page() {
     loop {
         let (status, _, page) = api.get(&path).await;
         assert_eq!(status, 200, "{page}");
-        seen.extend(page["items"].as_array().unwrap().iter().map(|l| l["patient"].as_str().unwrap().to_owned()));
+        seen.extend(
+            page["items"].as_array().unwrap().iter().map(|l| l["patient"].as_str().unwrap().to_owned()),
+        );
         let Some(next) = page["next"].as_str() else { break };
         path = format!("{LINKS}?limit=2&cursor={next}");
     }
     assert_eq!(seen, ["Patient/p0", "Patient/p1", "Patient/p2", "Patient/p3", "Patient/p4"]);
-    for list in ["base/providers", "base/provider-types", "publishers/ehr-endpoints", "transformers/mappings"] {
+    for list in ["base/providers", "base/provider-types", "publishers/ehr-endpoints", "transformers/mappings"]
+    {
         let (status, _, page) = api.get(&format!("/api/{list}/?limit=1")).await;
         assert_eq!((status, page["items"].as_array().unwrap().len()), (200, 1), "{page}");
     }
@@ -197,8 +204,8 @@ async fn a_consent_begins_and_comes_back() {
     let path = format!("{LINKS}withings/oauth2_callback/?code=c&state=s");
     let request = Request::builder().uri(path).body(Body::empty()).unwrap();
     let (status, headers, _) = api.send(request).await;
-    assert_eq!((status, headers[header::LOCATION].to_str().unwrap()), (
-        303,
-        "http://127.0.0.1:1/oauth/callback/withings?code=c&state=s"
-    ));
+    assert_eq!(
+        (status, headers[header::LOCATION].to_str().unwrap()),
+        (303, "http://127.0.0.1:1/oauth/callback/withings?code=c&state=s")
+    );
 }

@@ -26,7 +26,10 @@ async fn nobody_undoes_anothers_change_unseen() {
     let change = json!({"base_url": "https://ehr.example/r5", "auth": "bearer"});
     assert_eq!(api.call(Method::PUT, &at, &[], Some(&change)).await.0, 428);
     let (status, headers, shown) = api.call(Method::PUT, &at, &[("if-match", &first)], Some(&change)).await;
-    assert_eq!((status, &shown["has_secret"], &shown["base_url"]), (200, &json!(true), &json!("https://ehr.example/r5")));
+    assert_eq!(
+        (status, &shown["has_secret"], &shown["base_url"]),
+        (200, &json!(true), &json!("https://ehr.example/r5"))
+    );
     let second = headers[header::ETAG].to_str().unwrap().to_owned();
     assert_ne!(first, second);
     for stale in [first.as_str(), "*", "\"x\"", "W/\"1\""] {
@@ -58,7 +61,10 @@ async fn what_is_wrong_with_an_endpoint_is_pointed_at() {
         (json!({"auth": "bearer"}), "#/token"),
         (json!({"client_secret": "x"}), "#/client_secret"),
         (json!({"auth": "smart-backend"}), "#/oauth"),
-        (json!({"auth": "smart-backend", "oauth": {"client_id": "c", "scope": "system/*.xyz"}}), "#/oauth/scope"),
+        (
+            json!({"auth": "smart-backend", "oauth": {"client_id": "c", "scope": "system/*.xyz"}}),
+            "#/oauth/scope",
+        ),
         (json!({"name": "Not A Name"}), "#/name"),
     ] {
         let mut body = base.clone();
@@ -71,14 +77,19 @@ async fn what_is_wrong_with_an_endpoint_is_pointed_at() {
 #[tokio::test]
 async fn a_provider_app_keeps_its_secrets_and_stays_while_links_use_it() {
     let api = Api::new().await;
-    let body = json!({"name": "second", "type": "withings", "client_id": "a", "client_secret": "canary-secret"});
+    let body =
+        json!({"name": "second", "type": "withings", "client_id": "a", "client_secret": "canary-secret"});
     let (status, headers, shown) = api.post(PROVIDERS, &[], &body).await;
     assert_eq!((status, &shown["has_secret"]), (201, &json!(true)), "{shown}");
     let at = format!("{PROVIDERS}second/");
     let etag = headers[header::ETAG].to_str().unwrap().to_owned();
     let change = json!({"type": "withings", "client_id": "b", "records": ["getmeas"]});
     let (status, headers, shown) = api.call(Method::PUT, &at, &[("if-match", &etag)], Some(&change)).await;
-    assert_eq!((status, &shown["client_id"], &shown["has_secret"]), (200, &json!("b"), &json!(true)), "{shown}");
+    assert_eq!(
+        (status, &shown["client_id"], &shown["has_secret"]),
+        (200, &json!("b"), &json!(true)),
+        "{shown}"
+    );
     let (_, sealed) = api.store.provider(&"second".parse().unwrap()).await.unwrap().unwrap();
     assert!(!sealed.unwrap().windows(6).any(|bytes| bytes == b"canary"));
 
@@ -89,7 +100,8 @@ async fn a_provider_app_keeps_its_secrets_and_stays_while_links_use_it() {
     let (status, _, problem) = api.call(Method::DELETE, &at, &[("if-match", &etag)], None).await;
     assert_eq!((status, &problem["links"]), (409, &json!(1)), "{problem}");
     let clinic = api.get(&format!("{EHRS}clinic/")).await.1[header::ETAG].to_str().unwrap().to_owned();
-    let (status, ..) = api.call(Method::DELETE, &format!("{EHRS}clinic/"), &[("if-match", &clinic)], None).await;
+    let (status, ..) =
+        api.call(Method::DELETE, &format!("{EHRS}clinic/"), &[("if-match", &clinic)], None).await;
     assert_eq!(status, 409);
     let bad = json!({"name": "third", "type": "withings", "client_id": "a", "records": ["getmood"]});
     assert_eq!(api.post(PROVIDERS, &[], &bad).await.2["errors"][0]["pointer"], "#/records");
@@ -117,7 +129,11 @@ async fn a_sync_is_listed_and_cancelled() {
     let api = Api::new().await;
     let (link, sync, request) = sync(&api).await;
     let (status, _, page) = api.get(&format!("/api/ingestors/syncs/?link={link}")).await;
-    assert_eq!((status, &page["items"][0]["id"], &page["items"][0]["open"]), (200, &json!(sync), &json!(2)), "{page}");
+    assert_eq!(
+        (status, &page["items"][0]["id"], &page["items"][0]["open"]),
+        (200, &json!(sync), &json!(2)),
+        "{page}"
+    );
     let (status, _, shown) =
         api.call(Method::POST, &format!("/api/ingestors/syncs/{sync}/cancel/"), &[], None).await;
     assert_eq!((status, &shown["requests"][1]["state"]), (200, &json!("failed")), "{shown}");
@@ -149,7 +165,8 @@ async fn progress_comes_as_events_until_it_is_done() {
     let text = String::from_utf8(text.to_vec()).unwrap();
     let names: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("event: ")).collect();
     assert_eq!(names, ["progress", "done"], "{text}");
-    let last: Value = serde_json::from_str(text.lines().rev().find_map(|l| l.strip_prefix("data: ")).unwrap()).unwrap();
+    let last: Value =
+        serde_json::from_str(text.lines().rev().find_map(|l| l.strip_prefix("data: ")).unwrap()).unwrap();
     assert_eq!(last["requests"][0]["state"], "failed");
 }
 
@@ -159,6 +176,9 @@ async fn the_overview_counts() {
     sync(&api).await;
     let (status, _, seen) = api.get("/api/metrics/overview/?span=day").await;
     assert_eq!(status, 200, "{seen}");
-    assert_eq!((&seen["providers"][0]["provider"], &seen["providers"][0]["links"]["pending"]), (&json!("withings"), &json!(1)));
+    assert_eq!(
+        (&seen["providers"][0]["provider"], &seen["providers"][0]["links"]["pending"]),
+        (&json!("withings"), &json!(1))
+    );
     assert_eq!(seen["published"]["step_seconds"], 3600);
 }

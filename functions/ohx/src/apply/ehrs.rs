@@ -5,8 +5,8 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail, ensure};
 use ohx_api::configuration::{auth_name, check_ehr};
 use ohx_domain::{
-    BundleKind, EhrAuth, EhrEndpoint, EhrName, EhrOAuth, FhirVersion, Instant, SigningAlgorithm,
-    SystemClock, WriteStrategy,
+    BundleKind, EhrAuth, EhrEndpoint, EhrName, EhrOAuth, FhirVersion, Instant, SigningAlgorithm, SystemClock,
+    WriteStrategy,
 };
 use ohx_link::ehr::secret_place;
 use ohx_link::signing::{OVERLAP, StoredKeys};
