@@ -44,7 +44,7 @@ fn check_scope(scope: &str) -> Result<(), Wrong> {
     for part in scope.split(' ').filter(|part| !part.is_empty()) {
         let clean = part.bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\');
         ensure(clean, "oauth/scope", || {
-            format!("oauth.scope must be scopes separated by single blanks, such as system/Observation.cus")
+            "oauth.scope must be scopes separated by single blanks, such as system/Observation.cus".to_owned()
         })?;
         let Some(rest) = part.strip_prefix("system/") else { continue };
         let (_, letters) = rest.split('?').next().and_then(|rest| rest.rsplit_once('.')).unwrap_or_default();
@@ -80,7 +80,7 @@ fn check_oauth(auth: EhrAuth, oauth: Option<&EhrOAuth>, base_url: &Url) -> Resul
         check_url("oauth.token_url", url)?;
         let safe = url.scheme() == "https" || base_url.scheme() == "http";
         ensure(safe, "oauth/token_url", || {
-            format!("oauth.token_url must begin with https://, as base_url does")
+            "oauth.token_url must begin with https://, as base_url does".to_owned()
         })?;
     }
     if let Some(scope) = &oauth.scope {

@@ -132,7 +132,7 @@ async fn once(links: Links, request: Request, next: Next) -> Result<Response, Pr
                 .clamp(Duration::from_secs(1), Duration::from_secs(5));
             return Err(Problem::new(StatusCode::CONFLICT, detail).retry_after(Some(wait)));
         }
-        Begun::Answered(sealed) => return Ok(again(&links, &digest, &sealed)?),
+        Begun::Answered(sealed) => return again(&links, &digest, &sealed),
     }
     let request = Request::from_parts(head, Body::from(body));
     // On its own: a caller that hangs up, and comes back with the same key, finds it done.
