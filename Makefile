@@ -17,7 +17,7 @@ run: ## shows the main job: demo patients, a simulated provider, a small FHIR se
 	@$(CARGO) run --quiet --locked -p ohx -- demo $(ARGS)
 
 test: ## runs everything: installs PostgreSQL and Redis where they are missing, starts and stops its own
-	@tests/needs cc postgres redis ministack r5 ehr-auth medplum fhir-resources chromium browser
+	@tests/needs cc postgres redis ministack r5 ehr-auth medplum fhir-resources chromium browser spectral schemathesis
 	@tests/timed "build tests" $(CARGO) test --workspace --locked --no-run --quiet
 	@tests/timed "build functions" $(CARGO) build --workspace --bins --locked --quiet
 	@tests/timed "run tests" tests/with-services --sqs $(CARGO) test --workspace --locked --no-fail-fast --quiet

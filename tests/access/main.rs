@@ -128,7 +128,7 @@ async fn a_granted_token_may_what_its_role_may_and_the_audit_log_says_whose_it_w
     assert_eq!(status, 201, "{made}");
     assert_eq!(made["created_by"], "oidc:app@127.0.0.1");
     let (_, log) = world.call(Method::GET, "/api/base/audit/", &admin, Value::Null).await;
-    assert_eq!(log["entries"][0]["actor"], "oidc:app@127.0.0.1", "{log}");
+    assert_eq!(log["items"][0]["actor"], "oidc:app@127.0.0.1", "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

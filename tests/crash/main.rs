@@ -89,9 +89,9 @@ async fn survive(shape: Shape, kills: u32) {
     let row = outside.agree(person, PATIENT).await;
     assert_eq!(row.provider, READINGS as usize, "{row:?}");
     until("the ledger knows", 60, async || {
-        let links = deployment.get("/api/base/provider-links/").await;
-        let link = links["links"][0]["id"].as_str()?.to_owned();
-        let coverage = deployment.get(&format!("/api/ingestors/coverage/?link={link}")).await;
+        let links = deployment.list("/api/base/provider-links/").await;
+        let link = links[0]["id"].as_str()?.to_owned();
+        let coverage = deployment.list(&format!("/api/ingestors/coverage/?link={link}")).await;
         (coverage[0]["published"].as_array()?.len() == 1).then_some(())
     })
     .await;

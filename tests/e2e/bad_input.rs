@@ -257,7 +257,7 @@ async fn one_entry(shape: Shape, status: u16) {
     let link = connect(&deployment, &outside, PATIENT, "1", 31).await;
     arrives(&outside, &deployment, 1).await;
     let letters = until("the dead letter", 20, async || {
-        let letters = deployment.get(&format!("/api/publishers/dead-letters/?link={link}")).await;
+        let letters = deployment.list(&format!("/api/publishers/dead-letters/?link={link}")).await;
         (!letters.as_array()?.is_empty()).then_some(letters)
     })
     .await;
@@ -267,7 +267,7 @@ async fn one_entry(shape: Shape, status: u16) {
 
     // The ledger still lacks exactly that reading's second.
     let coverage = until("a hole of one second", 20, async || {
-        let coverage = deployment.get(&format!("/api/ingestors/coverage/?link={link}")).await;
+        let coverage = deployment.list(&format!("/api/ingestors/coverage/?link={link}")).await;
         (coverage[0]["published"].as_array()?.len() == 2).then_some(coverage)
     })
     .await;
@@ -282,7 +282,7 @@ async fn one_entry(shape: Shape, status: u16) {
         deployment.ping_nightly().await;
         arrives(&outside, &deployment, 0).await;
         until("the letter is gone", 20, async || {
-            let letters = deployment.get("/api/publishers/dead-letters/").await;
+            let letters = deployment.list("/api/publishers/dead-letters/").await;
             letters.as_array()?.is_empty().then_some(())
         })
         .await;
@@ -333,7 +333,7 @@ async fn a_dead_grant_asks_for_consent_again(shape: Shape) {
     // Readings go on at the provider; with a fresh consent only the gap is fetched, and all is there.
     outside.withings.weigh_now(1, "71.234567").unwrap();
     let (status, address) =
-        deployment.post(&format!("/api/base/provider-links/{link}/connect-address/"), &Value::Null).await;
+        deployment.post(&format!("/api/base/provider-links/{link}/initiate_oauth2/"), &Value::Null).await;
     assert_eq!(status, 200);
     let (status, page) =
         ohx_tests::patient::consent(&outside, address["connect_url"].as_str().unwrap(), "1").await;

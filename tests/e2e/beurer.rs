@@ -101,7 +101,7 @@ async fn a_file_arrives_once_however_often_it_is_imported(shape: Shape) {
     assert_eq!(panels, 3);
 
     // The ledger knows the period that the file states.
-    let coverage = deployment.get(&format!("/api/ingestors/coverage/?link={link}")).await;
+    let coverage = deployment.list(&format!("/api/ingestors/coverage/?link={link}")).await;
     let pressure = coverage.as_array().unwrap().iter().find(|c| c["record"] == "blood-pressure").unwrap();
     assert!(
         pressure["published"][0]["start"].as_str().unwrap().starts_with("2026-09-30T22:00:00"),

@@ -120,7 +120,7 @@ async fn an_app_gets_its_patient_back_and_the_log_says_who_did_what(shape: Shape
 
     deployment.post(&format!("{links}{id}/disconnect/"), &json!({})).await;
     let log = deployment.get("/api/base/audit/").await;
-    let entries: Vec<_> = log["entries"].as_array().unwrap().iter().collect();
+    let entries: Vec<_> = log["items"].as_array().unwrap().iter().collect();
     let about = |entry: &&&serde_json::Value| entry["subject"] == format!("link:{id}").as_str();
     let told: Vec<_> =
         entries.iter().filter(about).map(|e| format!("{} {}", e["actor"], e["action"])).collect();

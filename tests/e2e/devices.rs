@@ -140,7 +140,7 @@ async fn devices_come_with_the_connection_and_end_with_it(shape: Shape) {
     assert_eq!(outside.ehr.snapshot().doubles, 0);
     let path = format!("/api/base/provider-links/{link}/create_fhir_device/");
     assert_eq!(deployment.post(&path, &json!({})).await.0, 409, "an ended link has no devices to ask for");
-    assert_eq!(deployment.get("/api/publishers/dead-letters/").await, json!([]));
+    assert_eq!(deployment.list("/api/publishers/dead-letters/").await, json!([]));
 }
 
 /// Omron has no list: a reading's word for its device is all there is.

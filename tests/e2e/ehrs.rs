@@ -76,7 +76,7 @@ async fn one_patient_at_two_ehrs_of_two_versions(shape: Shape) {
         assert_eq!(device["patient"]["reference"], "Patient/q7", "{device}");
         assert!(device.get("name").is_none() && device["deviceName"].is_array(), "{device}");
     }
-    assert_eq!(deployment.get("/api/publishers/dead-letters/").await, json!([]));
+    assert_eq!(deployment.list("/api/publishers/dead-letters/").await, json!([]));
 
     // Asked again, neither gets a new version.
     let versions = (outside.ehr.snapshot().versions, older.snapshot().versions);

@@ -299,12 +299,12 @@ async fn a_refused_document_disturbs_no_sync(shape: Shape) {
     let (code, said) = deployment.apply(&file);
     assert_ne!(code, Some(0), "{said}");
     assert!(said.contains("a scale, one group"), "{said}");
-    assert_eq!(deployment.get(GETMEAS).await["versions"].as_array().unwrap().len(), 1);
-    assert_eq!(deployment.get(&format!("{GETMEAS}activations/")).await, json!([]));
+    assert_eq!(deployment.get(GETMEAS).await["items"].as_array().unwrap().len(), 1);
+    assert_eq!(deployment.list(&format!("{GETMEAS}activations/")).await, json!([]));
 
     outside.ehr_recovers();
     outside.agree(person, PATIENT).await;
-    assert_eq!(deployment.get("/api/publishers/dead-letters/").await, json!([]));
+    assert_eq!(deployment.list("/api/publishers/dead-letters/").await, json!([]));
     assert!(weigh(&outside, person, PATIENT).await.version.ends_with(".1"));
 }
 

@@ -66,7 +66,7 @@ async fn history_and_news_arrive_once(shape: Shape) {
 
     // The ledger says so too, and nothing is missing up to the moment of the fetch.
     until("the window is covered", 20, async || {
-        let coverage = deployment.get(&format!("/api/ingestors/coverage/?link={link}")).await;
+        let coverage = deployment.list(&format!("/api/ingestors/coverage/?link={link}")).await;
         let published = coverage[0]["published"].as_array()?.len();
         (published == 1).then_some(())
     })
@@ -76,7 +76,7 @@ async fn history_and_news_arrive_once(shape: Shape) {
     outside.withings.weigh_now(person, "72.10").unwrap();
     let news = outside.agree(person, PATIENT).await;
     assert!(news.ehr > history.ehr, "{news:?}");
-    assert_eq!(deployment.get("/api/publishers/dead-letters/").await, serde_json::json!([]));
+    assert_eq!(deployment.list("/api/publishers/dead-letters/").await, serde_json::json!([]));
 
     // Asking again changes nothing at the EHR.
     let (status, sync) = deployment

@@ -84,9 +84,9 @@ async fn google_history_and_news_arrive_once(shape: Shape) {
     let counts = |name: &str| done["counts"][name].as_u64().unwrap();
     assert_eq!((counts("created"), counts("updated"), counts("rejected")), (0, 0, 0), "{done}");
 
-    let devices = deployment.get(&format!("/api/base/provider-links/{link}/devices/")).await;
+    let devices = deployment.list(&format!("/api/base/provider-links/{link}/devices/")).await;
     assert!(devices.as_array().is_some_and(|d| !d.is_empty()), "{devices}");
-    assert_eq!(deployment.get("/api/publishers/dead-letters/").await, json!([]));
+    assert_eq!(deployment.list("/api/publishers/dead-letters/").await, json!([]));
 
     // Ended here, it is ended there.
     let (status, ended) =
@@ -109,7 +109,7 @@ async fn omron_history_and_news_arrive_once(shape: Shape) {
     omron.upload(OMRON, vec![omron::NewRow::pressure(now - 60, "128", "82", "67")]).unwrap();
     let news = agree(&outside, "omron", PATIENT, || World(&outside).omron()).await;
     assert_eq!(news.ehr, history.ehr + 2, "a blood pressure and its pulse");
-    assert_eq!(deployment.get("/api/publishers/dead-letters/").await, json!([]));
+    assert_eq!(deployment.list("/api/publishers/dead-letters/").await, json!([]));
 }
 
 async fn legacy_fitbit_history_and_news_arrive_once(shape: Shape) {
@@ -126,7 +126,7 @@ async fn legacy_fitbit_history_and_news_arrive_once(shape: Shape) {
     legacy.weigh_now(FITBIT, 72_100).unwrap();
     let news = agree(&outside, "fitbit-legacy", PATIENT, || World(&outside).legacy()).await;
     assert!(news.ehr > history.ehr, "{news:?}");
-    assert_eq!(deployment.get("/api/publishers/dead-letters/").await, json!([]));
+    assert_eq!(deployment.list("/api/publishers/dead-letters/").await, json!([]));
 }
 
 /// The legacy link's readings stay, the Google link goes on where it ended, and nothing of one time is there from both.
@@ -143,7 +143,7 @@ async fn a_patient_moves_from_legacy_fitbit_to_google(shape: Shape) {
     let old = connect_to(&deployment, &outside, "fitbit-legacy", PATIENT, FITBIT, 4).await;
     let before = agree(&outside, "fitbit-legacy", PATIENT, || World(&outside).legacy()).await;
     deployment.settled(&old).await;
-    let covered = deployment.get(&format!("/api/ingestors/coverage/?link={old}")).await;
+    let covered = deployment.list(&format!("/api/ingestors/coverage/?link={old}")).await;
     let ends = covered.as_array().unwrap().iter().flat_map(|c| c["published"].as_array().unwrap());
     let until_then: ohx_domain::Instant =
         ends.map(|i| i["end"].as_str().unwrap().parse().unwrap()).max().unwrap();

@@ -85,7 +85,7 @@ async fn every_record_arrives_once(shape: Shape) {
     let link = connect(&deployment, &outside, PATIENT, "2", 15).await;
     deployment.settled(&link).await;
     assert_eq!(arrived(&outside, person).await, ALL.map(str::to_owned).into());
-    assert_eq!(deployment.get("/api/publishers/dead-letters/").await, json!([]));
+    assert_eq!(deployment.list("/api/publishers/dead-letters/").await, json!([]));
     let before = versions(&outside);
     assert!(before.len() > 5_000, "{}", before.len());
 
@@ -218,7 +218,7 @@ async fn notifications_bring_their_records(shape: Shape) {
     };
     sim.add_samples(person, (0..30).map(minute).collect()).unwrap();
     assert_eq!(arrived(&outside, person).await, also(&["getworkouts", "getintradayactivity"]));
-    assert_eq!(deployment.get("/api/publishers/dead-letters/").await, json!([]));
+    assert_eq!(deployment.list("/api/publishers/dead-letters/").await, json!([]));
 }
 
 /// A plan that leaves things out, and one that refuses a record: the rest comes, a note says what did not, and a better
@@ -238,7 +238,7 @@ async fn what_is_not_allowed_holds_up_nothing_else(shape: Shape) {
     deployment.settled(&link).await;
     let records = arrived(&outside, person).await;
     assert!(records.contains("sleep-getsummary") && !records.contains("heart-get"), "{records:?}");
-    assert_eq!(deployment.get("/api/publishers/dead-letters/").await, json!([]));
+    assert_eq!(deployment.list("/api/publishers/dead-letters/").await, json!([]));
 
     // One record is refused as a whole.
     sim.inject(Fault::LoseNotifications { count: 1_000 });

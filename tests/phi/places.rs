@@ -186,7 +186,7 @@ async fn answers(deployment: &Deployment) -> Vec<Place> {
         all.filter_map(|one| one[name].as_str().map(str::to_owned)).collect()
     };
     let links = ask("/api/base/provider-links/".to_owned()).await;
-    for link in texts(&links["links"], "id") {
+    for link in texts(&links["items"], "id") {
         ask(format!("/api/base/provider-links/{link}/")).await;
         ask(format!("/api/base/provider-links/{link}/receipt/")).await;
         ask(format!("/api/base/provider-links/{link}/devices/")).await;
@@ -194,7 +194,7 @@ async fn answers(deployment: &Deployment) -> Vec<Place> {
         ask(format!("/api/ingestors/coverage/why/?link={link}")).await;
     }
     let letters = ask("/api/publishers/dead-letters/".to_owned()).await;
-    for letter in texts(&letters, "id") {
+    for letter in texts(&letters["items"], "id") {
         ask(format!("/api/publishers/dead-letters/{letter}/")).await;
     }
     places

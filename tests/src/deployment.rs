@@ -175,6 +175,11 @@ impl Deployment {
         response.json().await.expect("JSON")
     }
 
+    /// The items of a list of the API's: its first page.
+    pub async fn list(&self, path: &str) -> serde_json::Value {
+        self.get(path).await["items"].take()
+    }
+
     /// Posts to the API; gives status and body.
     pub async fn post(&self, path: &str, body: &serde_json::Value) -> (u16, serde_json::Value) {
         let request = self.http.post(format!("{}{path}", self.front.api)).bearer_auth(API_KEY).json(body);
@@ -189,7 +194,7 @@ impl Deployment {
         let mut last = Last::default();
         until("all of the history is published, and push is registered", 180, async || {
             let shown = self.get(&format!("/api/base/provider-links/{link}/")).await;
-            let coverage = self.get(&format!("/api/ingestors/coverage/?link={link}")).await;
+            let coverage = self.list(&format!("/api/ingestors/coverage/?link={link}")).await;
             last.0 = [shown.clone(), coverage.clone()];
             let connected: Instant = shown["connected_at"].as_str()?.parse().ok()?;
             // A provider's clock may have whole seconds.

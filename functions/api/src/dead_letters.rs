@@ -3,11 +3,10 @@
 //! A replay is a fresh fetch. What a letter stood for is asked for again through the ledger, never sent again from a copy:
 //! there is none. A letter that has a request stays until what was asked in its place is published.
 
-use axum::extract::rejection::{JsonRejection, QueryRejection};
-use axum::extract::{Path, Query as Parameters, State};
-use axum::response::{IntoResponse, Response};
+use axum::extract::State;
+use axum::response::IntoResponse;
 use axum::{Extension, Json};
-use http::{HeaderValue, StatusCode, header};
+use http::StatusCode;
 use ohx_domain::{Instant, LetterId, LinkId, Query, Record, Request, RequestId, RequestState};
 use ohx_events::Function;
 use ohx_link::{LinkError, Links, Replayed};
@@ -15,39 +14,48 @@ use ohx_runtime::Problem;
 use ohx_store::{BuriedLetter, LetterCursor, LetterFilter};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::access::audit::Audited;
+use crate::http::page::{self, narrowed};
+use crate::http::{InBody, InPath, InQuery, Page};
 use crate::{problem, read, store_problem};
 
-const AT: &str = "/api/publishers/dead-letters/";
+/// What cursors of this list say.
+const LIST: &str = "dead-letters";
 
-#[derive(Deserialize, Default)]
+/// Which letters.
+#[derive(Deserialize, Default, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct Letters {
+    /// Only of this link.
+    #[param(value_type = Option<LinkId>)]
     link: Option<String>,
+    /// Only of this function.
+    #[param(value_type = Option<String>)]
     function: Option<Function>,
-    after: Option<String>,
+    /// At most so many items: 1 to 1000, 100 where nothing is said.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
+    /// The `next` of the page before.
+    cursor: Option<String>,
 }
 
 impl Letters {
     fn filter(&self) -> Result<LetterFilter, Problem> {
+        let after: Option<String> = page::key(LIST, self.cursor.as_deref())?;
         Ok(LetterFilter {
-            link: self.link.as_deref().map(read).transpose()?,
+            link: narrowed("link", self.link.as_deref())?,
             function: self.function.map(|function| function.as_str().to_owned()),
-            after: self.after.as_deref().map(read::<LetterCursor>).transpose()?,
-            limit: self.limit.unwrap_or(100).clamp(1, 1000),
+            after: narrowed::<LetterCursor>("cursor", after.as_deref())?,
+            limit: page::limit(self.limit)?,
         })
     }
 }
 
-/// Where the page after these letters begins, if there may be one.
-fn next(found: &[BuriedLetter], filter: &LetterFilter) -> Option<String> {
-    let full = found.len() == filter.limit as usize;
-    found.last().filter(|_| full).map(|last| LetterCursor::from(last).to_string())
-}
-
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = DeadLetter)]
 pub(crate) struct ShownLetter {
     id: LetterId,
     key: String,
@@ -59,15 +67,18 @@ pub(crate) struct ShownLetter {
     request: Option<RequestId>,
     reason: String,
     attempts: u32,
+    #[schema(value_type = String, format = DateTime)]
     at: Instant,
     /// What was asked in its place.
     #[serde(skip_serializing_if = "Option::is_none")]
     replay: Option<ShownReplay>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Replay)]
 pub(crate) struct ShownReplay {
     request: RequestId,
+    #[schema(value_type = String, format = DateTime)]
     at: Instant,
 }
 
@@ -88,35 +99,21 @@ impl From<BuriedLetter> for ShownLetter {
     }
 }
 
-/// `GET /api/publishers/dead-letters/`: what could not be done, newest first. Where there may be more, the header `Link` names
-/// the next page.
+/// What could not be done, newest first.
+#[utoipa::path(get, path = "/api/publishers/dead-letters/", operation_id = "listDeadLetters", tag = "publishers", params(Letters),
+    responses((status = 200, description = "Dead letters", body = Page<ShownLetter>)))]
 pub(crate) async fn list(
     State(links): State<Links>,
-    which: Result<Parameters<Letters>, QueryRejection>,
-) -> Result<Response, Problem> {
-    let Parameters(which) = which.map_err(|e| Problem::new(StatusCode::BAD_REQUEST, e.body_text()))?;
+    InQuery(which): InQuery<Letters>,
+) -> Result<Json<Page<ShownLetter>>, Problem> {
     let filter = which.filter()?;
     let found = links.parts().store.letters(&filter).await.map_err(store_problem)?;
-    let next = next(&found, &filter);
-    let shown: Vec<ShownLetter> = found.into_iter().map(Into::into).collect();
-    let mut response = Json(shown).into_response();
-    if let Some(after) = next {
-        let mut url = format!("{AT}?after={after}&limit={}", filter.limit);
-        if let Some(link) = filter.link {
-            url.push_str(&format!("&link={link}"));
-        }
-        if let Some(function) = which.function {
-            url.push_str(&format!("&function={function}"));
-        }
-        if let Ok(value) = HeaderValue::try_from(format!("<{url}>; rel=\"next\"")) {
-            response.headers_mut().insert(header::LINK, value);
-        }
-    }
-    Ok(response)
+    Ok(Json(Page::new(LIST, found, filter.limit, |last| LetterCursor::from(last).to_string())))
 }
 
 /// One letter, with the state of the work behind it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = WholeDeadLetter)]
 pub(crate) struct ShownWhole {
     #[serde(flatten)]
     letter: ShownLetter,
@@ -128,7 +125,8 @@ pub(crate) struct ShownWhole {
     replayed_as: Option<ShownWork>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = LetterWork)]
 pub(crate) struct ShownWork {
     request: RequestId,
     record: Record,
@@ -138,6 +136,7 @@ pub(crate) struct ShownWork {
     attempts: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     note: Option<String>,
+    #[schema(value_type = String, format = DateTime)]
     updated_at: Instant,
 }
 
@@ -164,10 +163,12 @@ async fn find(links: &Links, id: &str) -> Result<BuriedLetter, Problem> {
     found.ok_or_else(gone)
 }
 
-/// `GET /api/publishers/dead-letters/{id}/`.
+/// One letter, with the work that it stands for.
+#[utoipa::path(get, path = "/api/publishers/dead-letters/{id}/", operation_id = "getDeadLetter", tag = "publishers",
+    params(("id" = LetterId, Path, description = "The letter")), responses((status = 200, description = "The letter", body = ShownWhole)))]
 pub(crate) async fn one(
     State(links): State<Links>,
-    Path(id): Path<String>,
+    InPath(id): InPath<String>,
 ) -> Result<Json<ShownWhole>, Problem> {
     let buried = find(&links, &id).await?;
     let work = async |request: Option<RequestId>| match request {
@@ -180,7 +181,8 @@ pub(crate) async fn one(
 }
 
 /// What became of a replay.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Replayed)]
 pub(crate) struct ShownReplayed {
     letter: LetterId,
     /// `asked`, `on-its-way` or `sent`.
@@ -192,6 +194,7 @@ pub(crate) struct ShownReplayed {
     #[serde(skip_serializing_if = "Option::is_none")]
     record: Option<Record>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Object)]
     query: Option<Query>,
 }
 
@@ -223,10 +226,12 @@ impl ShownReplayed {
     }
 }
 
-/// `POST /api/publishers/dead-letters/{id}/replay/`: asks again for what a letter stood for.
+/// Asks again for what a letter stood for.
+#[utoipa::path(post, path = "/api/publishers/dead-letters/{id}/replay/", operation_id = "replayDeadLetter", tag = "publishers",
+    params(("id" = LetterId, Path, description = "The letter")), responses((status = 202, description = "What became of it", body = ShownReplayed)))]
 pub(crate) async fn replay(
     State(links): State<Links>,
-    Path(id): Path<String>,
+    InPath(id): InPath<String>,
 ) -> Result<impl IntoResponse, Problem> {
     let buried = find(&links, &id).await?;
     let replayed = links.replays("api").replay(&buried).await.map_err(problem)?;
@@ -234,49 +239,62 @@ pub(crate) async fn replay(
 }
 
 /// Which letters to replay.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = LettersToReplay)]
 pub(crate) struct Many {
+    /// Those of this link.
+    #[schema(value_type = Option<LinkId>)]
     link: Option<String>,
+    /// Those of this function.
+    #[schema(value_type = Option<String>)]
     function: Option<Function>,
     /// Every letter: nobody asks for that by leaving something out.
     #[serde(default)]
     all: bool,
-    after: Option<String>,
+    /// At most so many letters: 1 to 1000, 100 where nothing is said.
+    #[schema(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
+    /// The `next` of the answer before.
+    cursor: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct ManyReplayed {
     replayed: Vec<ShownReplayed>,
     /// Those that cannot be replayed, and what to do instead.
     refused: Vec<Refused>,
-    /// Give it as `after` for the next ones; absent on the last page.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Give it as `cursor` for the next ones; null on the last page.
+    #[schema(required = true)]
     next: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = RefusedReplay)]
 pub(crate) struct Refused {
     letter: LetterId,
     detail: String,
 }
 
-/// `POST /api/publishers/dead-letters/replay/`: the same for the letters of a link, of a function, or all, newest first. What
+/// Asks again for what the letters of a link, of a function, or all of them stood for, newest first. What
 /// several of them stand for is asked for once.
+#[utoipa::path(post, path = "/api/publishers/dead-letters/replay/", operation_id = "replayDeadLetters", tag = "publishers",
+    request_body = Many, responses((status = 202, description = "What became of them", body = ManyReplayed)))]
 pub(crate) async fn replay_many(
     State(links): State<Links>,
-    body: Result<Json<Many>, JsonRejection>,
+    InBody(many): InBody<Many>,
 ) -> Result<impl IntoResponse, Problem> {
-    let Json(Many { link, function, all, after, limit }) =
-        body.map_err(|e| Problem::new(e.status(), e.body_text()))?;
+    let Many { link, function, all, cursor, limit } = many;
     if all == (link.is_some() || function.is_some()) {
         let detail = "say which: \"link\", \"function\" or both, or \"all\": true";
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
     }
-    let filter = Letters { link, function, after, limit }.filter()?;
+    let filter = Letters { link, function, limit, cursor }.filter()?;
     let found = links.parts().store.letters(&filter).await.map_err(store_problem)?;
-    let mut many = ManyReplayed { replayed: Vec::new(), refused: Vec::new(), next: next(&found, &filter) };
+    let full = found.len() == filter.limit as usize;
+    let last = found.last().filter(|_| full);
+    let next = last.map(|last| page::cursor(LIST, &LetterCursor::from(last).to_string()));
+    let mut many = ManyReplayed { replayed: Vec::new(), refused: Vec::new(), next };
     let mut replays = links.replays("api");
     for buried in &found {
         match replays.replay(buried).await {
@@ -291,11 +309,13 @@ pub(crate) async fn replay_many(
     Ok((StatusCode::ACCEPTED, audited, Json(many)))
 }
 
-/// `DELETE /api/publishers/dead-letters/{id}/`: forgets a letter without doing anything for it. What the ledger lacks stays
+/// Forgets a letter without doing anything for it. What the ledger lacks stays
 /// lacking, and the nightly run asks for it.
+#[utoipa::path(delete, path = "/api/publishers/dead-letters/{id}/", operation_id = "discardDeadLetter", tag = "publishers",
+    params(("id" = LetterId, Path, description = "The letter")), responses((status = 204, description = "It is forgotten")))]
 pub(crate) async fn discard(
     State(links): State<Links>,
-    Path(id): Path<String>,
+    InPath(id): InPath<String>,
 ) -> Result<StatusCode, Problem> {
     let buried = find(&links, &id).await?;
     links.parts().store.discard(buried.id).await.map_err(store_problem)?;

@@ -1,8 +1,8 @@
 //! Readings that somebody brings: export files, and where a gateway sends what it heard.
 
 use axum::body::Bytes;
-use axum::extract::rejection::{BytesRejection, QueryRejection};
-use axum::extract::{Path, Query as Parameters, State};
+use axum::extract::State;
+use axum::extract::rejection::BytesRejection;
 use axum::response::IntoResponse;
 use axum::{Extension, Json};
 use http::StatusCode;
@@ -13,18 +13,24 @@ use ohx_providers::beurer::{self, RecordParts};
 use ohx_runtime::Problem;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::access::audit::Audited;
+use crate::http::page::narrowed;
+use crate::http::{InPath, InQuery};
 use crate::{problem, read};
 
 /// What a file is read with.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct Import {
+    /// The link that the readings belong to.
     link: LinkId,
     /// The IANA name of the zone that the phone was in.
     zone: String,
-    /// `dmy` or `mdy`.
+    /// `dmy` or `mdy`: how dates with slashes are read.
+    #[param(value_type = Option<DateOrder>)]
     date_order: Option<String>,
     /// Whether a file is taken that has other counts than it states.
     #[serde(default)]
@@ -35,7 +41,7 @@ pub(crate) struct Import {
 }
 
 /// What became of a file. No values.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct Imported {
     /// The sync by which its readings travel; absent where there are none, or in a dry run.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -45,7 +51,7 @@ pub(crate) struct Imported {
     report: Report,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct ImportedRecord {
     record: Record,
     readings: u64,
@@ -70,16 +76,17 @@ pub(crate) async fn open(links: &Links, id: LinkId) -> Result<OpenLink, Problem>
     Ok(open)
 }
 
-/// `POST /api/ingestors/imports/?link=…&zone=…`: a HealthManager Pro export (CSV) as the body. All of it is read before
+/// A HealthManager Pro export (CSV) as the body. All of it is read before
 /// any of it is sent on; to import a file again is safe.
+#[utoipa::path(post, path = "/api/ingestors/imports/", operation_id = "importFile", tag = "ingestors",
+    params(Import), request_body(content = String, content_type = "text/csv", description = "The export file"), responses((status = 200, description = "A dry run, or nothing to bring", body = Imported), (status = 202, description = "The readings are on their way", body = Imported)))]
 pub(crate) async fn import(
     State(links): State<Links>,
-    parameters: Result<Parameters<Import>, QueryRejection>,
+    InQuery(import): InQuery<Import>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<impl IntoResponse, Problem> {
-    let Parameters(import) = parameters.map_err(|e| Problem::new(StatusCode::BAD_REQUEST, e.body_text()))?;
     let body = body.map_err(|e| too_large(e.status(), &e.body_text()))?;
-    let date_order = import.date_order.as_deref().map(read::<DateOrder>).transpose()?;
+    let date_order = narrowed::<DateOrder>("date_order", import.date_order.as_deref())?;
     let link = open(&links, import.link).await?;
     let options = Options {
         zone: import.zone,
@@ -127,17 +134,19 @@ fn refused(error: &CsvError) -> Problem {
 }
 
 /// Where a gateway sends readings for a link, and what it proves itself with.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct Gateway {
     url: String,
     /// Good for this link only, and until it is disconnected. Send it as `Authorization: Bearer …`.
     token: String,
 }
 
-/// `GET /api/base/provider-links/{id}/gateway/`: what to configure a gateway with.
+/// What to configure a gateway with.
+#[utoipa::path(get, path = "/api/base/provider-links/{id}/gateway/", operation_id = "getGateway", tag = "base",
+    params(("id" = LinkId, Path, description = "The link")), responses((status = 200, description = "Where the gateway sends to", body = Gateway)))]
 pub(crate) async fn gateway(
     State(links): State<Links>,
-    Path(id): Path<String>,
+    InPath(id): InPath<String>,
 ) -> Result<Json<Gateway>, Problem> {
     let link = open(&links, read(&id)?).await?;
     let url = links.parts().public(&format!("gateway/{}", link.link.id)).to_string();

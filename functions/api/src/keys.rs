@@ -10,7 +10,9 @@ use ohx_runtime::Problem;
 
 use crate::problem;
 
-/// `GET /.well-known/jwks.json`.
+/// The public keys that EHRs check our signatures with.
+#[utoipa::path(get, path = "/.well-known/jwks.json", operation_id = "getKeys", tag = "base",
+    security(()), responses((status = 200, description = "A JSON Web Key Set (RFC 7517)", body = Object)))]
 pub(crate) async fn jwks(State(links): State<Links>) -> Result<impl IntoResponse, Problem> {
     let jwks: Jwks = links.signing_keys().jwks().await.map_err(problem)?;
     // An empty set is one that gets its first key soon.

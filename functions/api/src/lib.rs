@@ -4,66 +4,109 @@
 //! a health value (but a preview, which says what becomes of the page it was given), a token or a provider user id.
 
 pub mod access;
+pub mod configuration;
 mod coverage;
 mod dead_letters;
 mod devices;
-mod ehrs;
+mod http;
 mod imports;
 mod keys;
 mod links;
 pub mod mappings;
+mod metrics;
+mod openapi;
 mod syncs;
 
+use std::sync::Arc;
+
+use ::http::StatusCode;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::middleware;
 use axum::routing::{get, post};
-use http::StatusCode;
 use ohx_link::{LinkError, Links};
 use ohx_providers::beurer::csv::MAX_FILE_BYTES;
 use ohx_runtime::Problem;
 use ohx_store::StoreError;
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt as _};
+use utoipa_axum::routes;
+
+use crate::configuration::{ehrs, providers};
+use crate::http::idempotency::idempotency;
+use crate::http::problems::problems;
+use crate::http::version::version;
 
 pub use access::Access;
 use access::api_keys;
 
 /// The function's routes behind their guard: `/api/<module>/<endpoint>/`, and the public keys.
 pub fn router(links: Links, access: impl Into<Access>) -> Router {
-    access.into().around(routes(), links.clone()).with_state(links)
+    access.into().around(routes(links.clone()), links.clone()).layer(middleware::from_fn(problems)).with_state(links)
+}
+
+/// The routes that ask for a key.
+fn keyed() -> OpenApiRouter<Links> {
+    OpenApiRouter::new()
+        .routes(routes!(providers::types))
+        .routes(routes!(providers::list, providers::create))
+        .routes(routes!(providers::one, providers::replace, providers::remove))
+        .routes(routes!(links::list, links::create))
+        .routes(routes!(links::one))
+        .routes(routes!(links::connect_address))
+        .routes(routes!(links::disconnect))
+        .routes(routes!(links::receipt))
+        .routes(routes!(links::successor))
+        .routes(routes!(devices::listed))
+        .routes(routes!(devices::create))
+        .routes(routes!(imports::gateway))
+        .routes(routes!(api_keys::list, api_keys::create))
+        .routes(routes!(api_keys::one))
+        .routes(routes!(api_keys::revoke))
+        .routes(routes!(access::audit::list))
+        .routes(routes!(imports::import).layer(DefaultBodyLimit::max(MAX_FILE_BYTES + 1)))
+        .routes(routes!(syncs::list, syncs::start))
+        .routes(routes!(syncs::one))
+        .routes(routes!(syncs::cancel))
+        .routes(routes!(syncs::events))
+        .routes(routes!(coverage::coverage))
+        .routes(routes!(dead_letters::list))
+        .routes(routes!(dead_letters::replay_many))
+        .routes(routes!(dead_letters::one, dead_letters::discard))
+        .routes(routes!(dead_letters::replay))
+        .routes(routes!(ehrs::list, ehrs::create))
+        .routes(routes!(ehrs::one, ehrs::replace, ehrs::remove))
+        .routes(routes!(ehrs::check))
+        .routes(routes!(devices::list))
+        .routes(routes!(metrics::overview))
+        .merge(mappings::routes())
+}
+
+/// The routes that ask for none.
+fn open() -> OpenApiRouter<Links> {
+    // EHRs have no key of ours, and patients' browsers neither.
+    OpenApiRouter::new().routes(routes!(keys::jwks)).routes(routes!(links::oauth2_callback))
+}
+
+/// The API's description: OpenAPI 3.1, as JSON.
+pub fn openapi() -> String {
+    let (mut described, open) = (keyed().into_openapi(), open().into_openapi());
+    described.merge(open);
+    openapi::text(&openapi::complete(described))
 }
 
 /// The routes without their guard, for the test that finds a rule for each of them. Not to be served.
 #[doc(hidden)]
-pub fn routes() -> Router<Links> {
-    Router::new()
-        .route("/api/base/providers/", get(links::providers))
-        .route("/api/base/provider-links/", get(links::list).post(links::create))
-        .route("/api/base/provider-links/{id}/", get(links::one))
+pub fn routes(links: Links) -> Router<Links> {
+    let description: Arc<str> = openapi().into();
+    let (keyed, _) = keyed().split_for_parts();
+    let (open, _) = open().split_for_parts();
+    keyed
+        // The old name of initiate_oauth2.
         .route("/api/base/provider-links/{id}/connect-address/", post(links::connect_address))
-        .route("/api/base/provider-links/{id}/disconnect/", post(links::disconnect))
-        .route("/api/base/provider-links/{id}/receipt/", get(links::receipt))
-        .route("/api/base/provider-links/{id}/successor/", post(links::successor))
-        .route("/api/base/provider-links/{id}/devices/", get(devices::listed))
-        .route("/api/base/provider-links/{id}/create_fhir_device/", post(devices::create))
-        .route("/api/base/provider-links/{id}/gateway/", get(imports::gateway))
-        .route("/api/base/api-keys/", get(api_keys::list).post(api_keys::create))
-        .route("/api/base/api-keys/{id}/", get(api_keys::one))
-        .route("/api/base/api-keys/{id}/revoke/", post(api_keys::revoke))
-        .route("/api/base/audit/", get(access::audit::list))
-        .route(
-            "/api/ingestors/imports/",
-            post(imports::import).layer(DefaultBodyLimit::max(MAX_FILE_BYTES + 1)),
-        )
-        .route("/api/ingestors/syncs/", post(syncs::start))
-        .route("/api/ingestors/syncs/{id}/", get(syncs::one))
-        .route("/api/ingestors/coverage/", get(coverage::coverage))
-        .route("/api/publishers/dead-letters/", get(dead_letters::list))
-        .route("/api/publishers/dead-letters/replay/", post(dead_letters::replay_many))
-        .route("/api/publishers/dead-letters/{id}/", get(dead_letters::one).delete(dead_letters::discard))
-        .route("/api/publishers/dead-letters/{id}/replay/", post(dead_letters::replay))
-        .route("/api/publishers/ehr-endpoints/", get(ehrs::list))
-        .route("/api/publishers/ehr-endpoints/{name}/check/", post(ehrs::check))
-        .merge(mappings::routes())
-        .route("/.well-known/jwks.json", get(keys::jwks))
+        .layer(middleware::from_fn_with_state(links, idempotency))
+        .layer(middleware::from_fn(version))
+        .merge(open)
+        .route("/api/openapi.json", get(move || openapi::serve(description.clone())))
 }
 
 /// A problem out of what went wrong with a link.

@@ -1,62 +1,36 @@
-//! Provider apps and links.
+//! Links.
 
 use std::collections::BTreeSet;
 
-use axum::extract::{Path, Query, State};
+use axum::extract::{RawQuery, State};
 use axum::response::IntoResponse;
 use axum::{Extension, Json};
-use http::StatusCode;
+use http::{StatusCode, header};
 use ohx_domain::{
     Destination, EhrName, Instant, Link, LinkId, LinkState, PatientReference, ProviderName, PushState,
 };
 use ohx_link::{Links, SignedReceipt, ticket};
-use ohx_providers::catalogue::Listed;
 use ohx_runtime::Problem;
 use ohx_store::{LinkFilter, StepName, StepState};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::access::Principal;
 use crate::access::audit::Audited;
+use crate::http::page::{self, narrowed};
+use crate::http::{InBody, InPath, InQuery, Page};
 use crate::{problem, read, store_problem};
 
+/// What cursors of this list say.
+const LIST: &str = "links";
 /// The days of history that a link brings in where nothing is said.
 const DEFAULT_BACKFILL_DAYS: u32 = 30;
 /// Ten years: as much as any provider keeps.
 const MAX_BACKFILL_DAYS: u32 = 3660;
 
-/// The types of provider, and the apps that are configured.
-#[derive(Serialize)]
-pub(crate) struct ShownProviders {
-    types: Vec<Listed>,
-    apps: Vec<ShownApp>,
-}
-
-#[derive(Serialize)]
-pub(crate) struct ShownApp {
-    name: ProviderName,
-    #[serde(rename = "type")]
-    kind: String,
-    /// Where the app's registration at the provider has to point.
-    redirect_uri: String,
-    /// Where the provider has to send notifications, where it calls one address for all patients.
-    notification_uri: String,
-}
-
-/// `GET /api/base/providers/`: every type of provider with its records, capabilities and limits; and the apps that are
-/// configured, with the addresses to register for each.
-pub(crate) async fn providers(State(links): State<Links>) -> Result<Json<ShownProviders>, Problem> {
-    let apps = links.parts().store.providers().await.map_err(store_problem)?;
-    let shown = apps.into_iter().map(|app| ShownApp {
-        redirect_uri: links.parts().public(&format!("oauth/callback/{}", app.name)).to_string(),
-        notification_uri: links.app_callback(&app.name).to_string(),
-        name: app.name,
-        kind: app.kind,
-    });
-    Ok(Json(ShownProviders { types: links.catalogue(), apps: shown.collect() }))
-}
-
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Link)]
 pub(crate) struct ShownLink {
     id: LinkId,
     provider: ProviderName,
@@ -71,14 +45,18 @@ pub(crate) struct ShownLink {
     #[serde(skip_serializing_if = "Option::is_none")]
     state_code: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     state_since: Option<Instant>,
     backfill_days: u32,
     scopes: Vec<String>,
     push: PushState,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     history_start: Option<Instant>,
+    #[schema(value_type = String, format = DateTime)]
     created_at: Instant,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     connected_at: Option<Instant>,
 }
 
@@ -104,7 +82,7 @@ impl From<Link> for ShownLink {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewLink {
     provider: ProviderName,
@@ -121,7 +99,7 @@ pub(crate) struct NewLink {
     error_url: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct CreatedLink {
     #[serde(flatten)]
     link: ShownLink,
@@ -130,14 +108,16 @@ pub(crate) struct CreatedLink {
     connect_url: Option<String>,
 }
 
-/// `POST /api/base/provider-links/`: a pending link, and the address to send the patient to (good for seven days). Where
+/// A pending link, and the address to send the patient to (good for seven days). Where
 /// readings are brought, the link is active at once.
+#[utoipa::path(post, path = "/api/base/provider-links/", operation_id = "createLink", tag = "base",
+    request_body = NewLink, responses((status = 201, description = "The link", body = CreatedLink)))]
 pub(crate) async fn create(
     State(links): State<Links>,
     principal: Principal,
-    body: Result<Json<NewLink>, axum::extract::rejection::JsonRejection>,
+    InBody(body): InBody<NewLink>,
 ) -> Result<impl IntoResponse, Problem> {
-    let Json(new) = body.map_err(|e| Problem::new(e.status(), e.body_text()))?;
+    let new = body;
     let backfill_days = new.backfill_days.unwrap_or(DEFAULT_BACKFILL_DAYS);
     if backfill_days > MAX_BACKFILL_DAYS {
         let detail = format!("backfill_days must be 0 to {MAX_BACKFILL_DAYS}, got {backfill_days}");
@@ -183,15 +163,18 @@ pub(crate) async fn create(
     Ok((StatusCode::CREATED, audited, Json(CreatedLink { link: link.into(), connect_url: None })))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = ConnectAddress)]
 pub(crate) struct Address {
     connect_url: String,
 }
 
-/// `POST /api/base/provider-links/{id}/connect-address/`: a fresh address for a link that needs a consent.
+/// A fresh address for a link that needs a consent.
+#[utoipa::path(post, path = "/api/base/provider-links/{id}/initiate_oauth2/", operation_id = "initiateOauth2", tag = "base",
+    params(("id" = LinkId, Path, description = "The link")), responses((status = 200, description = "The address", body = Address)))]
 pub(crate) async fn connect_address(
     State(links): State<Links>,
-    Path(id): Path<String>,
+    InPath(id): InPath<String>,
 ) -> Result<Json<Address>, Problem> {
     let link = links.get(read(&id)?).await.map_err(problem)?;
     let connect_url =
@@ -199,32 +182,52 @@ pub(crate) async fn connect_address(
     Ok(Json(Address { connect_url }))
 }
 
-/// `GET /api/base/provider-links/{id}/`.
+/// Where a browser comes back from a provider that knows this address: it is sent on to `/oauth/callback/{provider}`, which ends
+/// the consent. That is the address that `redirect_uri` of a provider app says, and the one to register.
+#[utoipa::path(get, path = "/api/base/provider-links/{provider}/oauth2_callback/", operation_id = "oauth2Callback",
+    tag = "base", security(()), params(("provider" = ProviderName, Path, description = "The provider app")),
+    responses((status = 303, description = "To the address that ends the consent")))]
+pub(crate) async fn oauth2_callback(
+    State(links): State<Links>,
+    InPath(provider): InPath<String>,
+    RawQuery(query): RawQuery,
+) -> Result<impl IntoResponse, Problem> {
+    let provider: ProviderName = read(&provider)?;
+    let mut to = links.parts().public(&format!("oauth/callback/{provider}"));
+    to.set_query(query.as_deref());
+    Ok((StatusCode::SEE_OTHER, [(header::LOCATION, to.to_string())]))
+}
+
+/// One link.
+#[utoipa::path(get, path = "/api/base/provider-links/{id}/", operation_id = "getLink", tag = "base",
+    params(("id" = LinkId, Path, description = "The link")), responses((status = 200, description = "The link", body = ShownLink)))]
 pub(crate) async fn one(
     State(links): State<Links>,
-    Path(id): Path<String>,
+    InPath(id): InPath<String>,
 ) -> Result<Json<ShownLink>, Problem> {
     let link = links.get(read(&id)?).await.map_err(problem)?;
     Ok(Json(link.into()))
 }
 
 /// A link to make in another one's place.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Successor {
     provider: ProviderName,
 }
 
-/// `POST /api/base/provider-links/{id}/successor/`: a pending link of the same patient, EHR and history at a service that
+/// A pending link of the same patient, EHR and history at a service that
 /// replaces this one's, and the address to send the patient to. When the patient has consented with the same account, the
 /// new link goes on where this one ended, and this one ends.
+#[utoipa::path(post, path = "/api/base/provider-links/{id}/successor/", operation_id = "replaceLink", tag = "base",
+    params(("id" = LinkId, Path, description = "The link that is replaced")), request_body = Successor, responses((status = 201, description = "The new link", body = CreatedLink)))]
 pub(crate) async fn successor(
     State(links): State<Links>,
     principal: Principal,
-    Path(id): Path<String>,
-    body: Result<Json<Successor>, axum::extract::rejection::JsonRejection>,
+    InPath(id): InPath<String>,
+    InBody(body): InBody<Successor>,
 ) -> Result<impl IntoResponse, Problem> {
-    let Json(Successor { provider }) = body.map_err(|e| Problem::new(e.status(), e.body_text()))?;
+    let Successor { provider } = body;
     let older = links.get(read(&id)?).await.map_err(problem)?;
     let (app, _) = links.app(&older.provider).await.map_err(problem)?;
     let (newer, _) = links.app(&provider).await.map_err(problem)?;
@@ -252,7 +255,8 @@ pub(crate) async fn successor(
 }
 
 /// What ending a link did so far.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Disconnected)]
 pub(crate) struct Ended {
     state: LinkState,
     /// `revoked`, `not-offered` or `failed`; what failed for now is tried again.
@@ -265,19 +269,20 @@ pub(crate) struct Ended {
 }
 
 /// What is to be done beyond ending the link.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Ending {
     /// Whether the readings that were published are marked `entered-in-error` at the EHR.
     mark_entered_in_error: bool,
 }
 
-/// `POST /api/base/provider-links/{id}/disconnect/`: destroys the link's key, tokens and account whatever the provider says, and
-/// ends subscriptions and grant there as well as can be. Answers with the signed receipt of what was done so far; what is
-/// left goes on by itself. The body may be empty.
+/// Destroys the link's key, tokens and account whatever the provider says, and ends subscriptions and grant there as well as
+/// can be. Answers with the signed receipt of what was done so far; what is left goes on by itself. The body may be empty.
+#[utoipa::path(post, path = "/api/base/provider-links/{id}/disconnect/", operation_id = "disconnectLink", tag = "base",
+    params(("id" = LinkId, Path, description = "The link")), request_body(content = Option<Ending>), responses((status = 200, description = "What was done", body = Ended)))]
 pub(crate) async fn disconnect(
     State(links): State<Links>,
-    Path(id): Path<String>,
+    InPath(id): InPath<String>,
     body: axum::body::Bytes,
 ) -> Result<Json<Ended>, Problem> {
     let ending: Ending = match body.trim_ascii() {
@@ -302,50 +307,55 @@ pub(crate) async fn disconnect(
     Ok(Json(Ended { state: LinkState::Disconnected, at_provider, reason, receipt }))
 }
 
-/// `GET /api/base/provider-links/{id}/receipt/`: how far the end of a link is by now, signed anew.
+/// How far the end of a link is by now, signed anew.
+#[utoipa::path(get, path = "/api/base/provider-links/{id}/receipt/", operation_id = "linkReceipt", tag = "base",
+    params(("id" = LinkId, Path, description = "The link")), responses((status = 200, description = "The receipt", body = SignedReceipt)))]
 pub(crate) async fn receipt(
     State(links): State<Links>,
-    Path(id): Path<String>,
+    InPath(id): InPath<String>,
 ) -> Result<Json<SignedReceipt>, Problem> {
     let ended = links.ended(read(&id)?).await.map_err(problem)?;
     Ok(Json(links.receipt(&ended).await.map_err(problem)?))
 }
 
-#[derive(Deserialize)]
+/// Which links.
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct Listing {
+    /// Only of this provider app.
+    #[param(value_type = Option<ProviderName>)]
     provider: Option<String>,
+    /// Only of this patient.
+    #[param(value_type = Option<PatientReference>)]
     patient: Option<String>,
+    /// Only in this state.
     state: Option<LinkState>,
-    after: Option<String>,
+    /// At most so many items: 1 to 1000, 100 where nothing is said.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
+    /// The `next` of the page before.
+    cursor: Option<String>,
 }
 
-#[derive(Serialize)]
-pub(crate) struct LinkPage {
-    links: Vec<ShownLink>,
-    /// Give it as `after` for the next page; absent on the last.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next: Option<LinkId>,
-}
-
-/// `GET /api/base/provider-links/`: by id, so by creation.
+/// Links by their ids, so by creation.
+#[utoipa::path(get, path = "/api/base/provider-links/", operation_id = "listLinks", tag = "base",
+    params(Listing), responses((status = 200, description = "Links", body = Page<ShownLink>)))]
 pub(crate) async fn list(
     State(links): State<Links>,
     principal: Principal,
-    query: Result<Query<Listing>, axum::extract::rejection::QueryRejection>,
-) -> Result<Json<LinkPage>, Problem> {
-    let Query(listing) = query.map_err(|e| Problem::new(StatusCode::BAD_REQUEST, e.body_text()))?;
-    let limit = listing.limit.unwrap_or(100).clamp(1, 1000);
+    InQuery(listing): InQuery<Listing>,
+) -> Result<Json<Page<ShownLink>>, Problem> {
+    let limit = page::limit(listing.limit)?;
+    let after: Option<LinkId> = page::key(LIST, listing.cursor.as_deref())?;
     let filter = LinkFilter {
-        provider: listing.provider.as_deref().map(read).transpose()?,
-        patient: listing.patient.as_deref().map(read).transpose()?,
+        provider: narrowed("provider", listing.provider.as_deref())?,
+        patient: narrowed("patient", listing.patient.as_deref())?,
         state: listing.state,
-        after: listing.after.as_deref().map(read).transpose()?,
+        after,
         limit,
         within: principal.within,
     };
     let found = links.parts().store.links(&filter).await.map_err(store_problem)?;
-    let next = found.last().filter(|_| found.len() == limit as usize).map(|l| l.id);
-    Ok(Json(LinkPage { links: found.into_iter().map(Into::into).collect(), next }))
+    Ok(Json(Page::new(LIST, found, limit, |link| link.id.to_string())))
 }

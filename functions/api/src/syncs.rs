@@ -3,21 +3,26 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::IntoResponse;
+use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::{Extension, Json};
-use http::StatusCode;
+use http::{HeaderName, StatusCode, header};
 use ohx_domain::{
     Counts, Instant, Interval, Link, LinkId, LinkState, Query, Record, Request, RequestId, RequestState,
     SyncId, SyncReason,
 };
 use ohx_link::{Asked, Asking, LinkError, Links};
 use ohx_runtime::Problem;
+use ohx_store::SyncSummary;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::access::Principal;
 use crate::access::audit::Audited;
+use crate::http::extract::of_parameter;
+use crate::http::{InBody, InPath, InQuery, Page, page};
 use crate::{problem, read, store_problem};
 
 /// What a sync reads where no window is given and the provider cannot say what changed.
@@ -25,16 +30,19 @@ const DEFAULT_WINDOW: Duration = Duration::from_secs(7 * 24 * 3600);
 /// The longest window of one sync: two years. It is cut into as many requests as the provider's windows need.
 const LONGEST: Duration = Duration::from_secs(2 * 366 * 24 * 3600);
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewSync {
     link: LinkId,
     /// Everything measured from here on; without it, what changed since the last time.
+    #[schema(value_type = Option<String>, format = DateTime)]
     from: Option<Instant>,
+    #[schema(value_type = Option<String>, format = DateTime)]
     to: Option<Instant>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Sync)]
 pub(crate) struct ShownSync {
     id: SyncId,
     /// Whether every request has been published.
@@ -45,7 +53,8 @@ pub(crate) struct ShownSync {
     requests: Vec<ShownRequest>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = SyncRequest)]
 pub(crate) struct ShownRequest {
     id: RequestId,
     record: Record,
@@ -57,7 +66,9 @@ pub(crate) struct ShownRequest {
     counts: Counts,
     #[serde(skip_serializing_if = "Option::is_none")]
     note: Option<String>,
+    #[schema(value_type = String, format = DateTime)]
     requested_at: Instant,
+    #[schema(value_type = String, format = DateTime)]
     updated_at: Instant,
 }
 
@@ -79,7 +90,8 @@ impl From<Request> for ShownRequest {
 }
 
 /// A sync that was started.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = StartedSync)]
 pub(crate) struct Started {
     #[serde(flatten)]
     sync: ShownSync,
@@ -88,21 +100,25 @@ pub(crate) struct Started {
     history: Option<Extended>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = ExtendedHistory)]
 pub(crate) struct Extended {
     /// Where it begins now.
+    #[schema(value_type = String, format = DateTime)]
     start: Instant,
     /// Where it began.
+    #[schema(value_type = String, format = DateTime)]
     was: Instant,
 }
 
-/// `POST /api/ingestors/syncs/`: asks for readings of a link now. A `from` before the beginning of its history extends that.
+/// Asks for readings of a link now. A `from` before the beginning of its history extends that.
+#[utoipa::path(post, path = "/api/ingestors/syncs/", operation_id = "startSync", tag = "ingestors",
+    request_body = NewSync, responses((status = 202, description = "What was asked", body = Started)))]
 pub(crate) async fn start(
     State(links): State<Links>,
     principal: Principal,
-    body: Result<Json<NewSync>, axum::extract::rejection::JsonRejection>,
+    InBody(new): InBody<NewSync>,
 ) -> Result<impl IntoResponse, Problem> {
-    let Json(new) = body.map_err(|e| Problem::new(e.status(), e.body_text()))?;
     let link = links.get(new.link).await.map_err(problem)?;
     principal.sees(&link)?;
     if link.state != LinkState::Active {
@@ -167,17 +183,15 @@ fn window(new: &NewSync, now: Instant) -> Result<Interval, Problem> {
         .ok_or_else(|| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail))
 }
 
-/// `GET /api/ingestors/syncs/{id}/`: how far it is.
+/// How far it is.
+#[utoipa::path(get, path = "/api/ingestors/syncs/{id}/", operation_id = "getSync", tag = "ingestors",
+    params(("id" = SyncId, Path, description = "The sync")), responses((status = 200, description = "How far it is", body = ShownSync)))]
 pub(crate) async fn one(
     State(links): State<Links>,
-    Path(id): Path<String>,
+    InPath(id): InPath<String>,
 ) -> Result<Json<ShownSync>, Problem> {
     let id: SyncId = read(&id)?;
-    let sync = show(&links, id).await?;
-    if sync.requests.is_empty() {
-        return Err(Problem::new(StatusCode::NOT_FOUND, format!("sync {id} is not known")));
-    }
-    Ok(Json(sync))
+    known(&links, id).await.map(Json)
 }
 
 async fn show(links: &Links, id: SyncId) -> Result<ShownSync, Problem> {
@@ -194,6 +208,165 @@ async fn show(links: &Links, id: SyncId) -> Result<ShownSync, Problem> {
         left_out,
         requests: requests.into_iter().map(Into::into).collect(),
     })
+}
+
+/// A sync, seen as a whole.
+#[derive(Serialize, ToSchema)]
+#[schema(as = SyncSummary)]
+pub(crate) struct ShownSummary {
+    id: SyncId,
+    /// How many requests it has.
+    requests: u64,
+    /// How many of them have work left.
+    open: u64,
+    /// How many were given up.
+    failed: u64,
+    counts: Counts,
+    #[schema(value_type = String, format = DateTime)]
+    requested_at: Instant,
+    #[schema(value_type = String, format = DateTime)]
+    updated_at: Instant,
+}
+
+impl From<SyncSummary> for ShownSummary {
+    fn from(s: SyncSummary) -> Self {
+        Self {
+            id: s.id,
+            requests: s.requests,
+            open: s.open,
+            failed: s.failed,
+            counts: s.counts,
+            requested_at: s.requested_at,
+            updated_at: s.updated_at,
+        }
+    }
+}
+
+/// Which syncs.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Listing {
+    /// Of this link.
+    #[param(value_type = LinkId)]
+    link: String,
+    /// At most so many items: 1 to 1000, 100 where nothing is said.
+    #[param(minimum = 1, maximum = 1000)]
+    limit: Option<u32>,
+    /// The `next` of the page before.
+    cursor: Option<String>,
+}
+
+/// A link's syncs, the latest first: what people, notifications and nights have asked for.
+#[utoipa::path(get, path = "/api/ingestors/syncs/", operation_id = "listSyncs", tag = "ingestors", params(Listing),
+    responses((status = 200, description = "Syncs", body = Page<ShownSummary>)))]
+pub(crate) async fn list(
+    State(links): State<Links>,
+    InQuery(listing): InQuery<Listing>,
+) -> Result<Json<Page<ShownSummary>>, Problem> {
+    let limit = page::limit(listing.limit)?;
+    let before: Option<SyncId> = page::key("syncs", listing.cursor.as_deref())?;
+    let link = listing.link.parse::<LinkId>().map_err(|e| of_parameter("link", e.to_string()))?;
+    let link = links.get(link).await.map_err(problem)?;
+    let found = links.parts().store.syncs_of_link(link.id, before, limit).await.map_err(store_problem)?;
+    Ok(Json(Page::new("syncs", found, limit, |sync| sync.id.to_string())))
+}
+
+/// Ends what of a sync is not done yet. What was read already may still reach the EHR. Nothing is forgotten by it: what is
+/// missing then is asked for by the nightly run, or by another sync.
+#[utoipa::path(post, path = "/api/ingestors/syncs/{id}/cancel/", operation_id = "cancelSync", tag = "ingestors",
+    params(("id" = SyncId, Path, description = "The sync")),
+    responses((status = 200, description = "How far it was", body = ShownSync)))]
+pub(crate) async fn cancel(
+    State(links): State<Links>,
+    InPath(id): InPath<String>,
+) -> Result<Json<ShownSync>, Problem> {
+    let id: SyncId = read(&id)?;
+    known(&links, id).await?;
+    let parts = links.parts();
+    let note = "cancelled through the API";
+    let ended = parts.store.cancel_sync(id, note, parts.clock.now()).await.map_err(store_problem)?;
+    tracing::info!(sync = %id, ended, "a sync was cancelled");
+    show(&links, id).await.map(Json)
+}
+
+async fn known(links: &Links, id: SyncId) -> Result<ShownSync, Problem> {
+    let sync = show(links, id).await?;
+    if sync.requests.is_empty() {
+        return Err(Problem::new(StatusCode::NOT_FOUND, format!("sync {id} is not known")));
+    }
+    Ok(sync)
+}
+
+/// How often a sync is looked at whose progress somebody follows.
+const LOOK: Duration = Duration::from_secs(1);
+/// How long one connection follows a sync; the caller comes again by itself where it is not done.
+const FOLLOWED: u32 = 600;
+
+/// A sync's progress as server-sent events: `progress` with the whole sync whenever it has moved, and `done` when nothing of it is
+/// open any more; then the stream ends. It also ends after ten minutes, and the browser's `EventSource` connects again.
+#[utoipa::path(get, path = "/api/ingestors/syncs/{id}/events/", operation_id = "followSync", tag = "ingestors",
+    params(("id" = SyncId, Path, description = "The sync")),
+    responses((status = 200, description = "Events, each with the sync as its data", body = String,
+        content_type = "text/event-stream")))]
+pub(crate) async fn events(
+    State(links): State<Links>,
+    InPath(id): InPath<String>,
+) -> Result<impl IntoResponse, Problem> {
+    let id: SyncId = read(&id)?;
+    let first = known(&links, id).await?;
+    let begin = Following { links, id, next: Some(first), last: String::new(), looks: 0, finished: false };
+    let stream = futures_util::stream::unfold(Some(begin), |following| async {
+        let mut following = following?;
+        let event = following.event().await?;
+        let more = !following.finished;
+        Some((Ok::<_, std::convert::Infallible>(event), more.then_some(following)))
+    });
+    let stream = Sse::new(stream).keep_alive(KeepAlive::default());
+    // Proxies are not to gather it.
+    Ok(([(header::CACHE_CONTROL, "no-store"), (HeaderName::from_static("x-accel-buffering"), "no")], stream))
+}
+
+/// Somebody who follows a sync.
+struct Following {
+    links: Links,
+    id: SyncId,
+    /// What was seen before the first event.
+    next: Option<ShownSync>,
+    last: String,
+    looks: u32,
+    finished: bool,
+}
+
+impl Following {
+    /// The next event, as soon as there is something to tell; `None` ends the stream.
+    async fn event(&mut self) -> Option<Event> {
+        loop {
+            let seen = match self.next.take() {
+                Some(seen) => seen,
+                None => {
+                    self.looks += 1;
+                    if self.looks > FOLLOWED {
+                        return None;
+                    }
+                    tokio::time::sleep(LOOK).await;
+                    // A database that is away for a moment is no end; one that stays away is, by and by.
+                    match show(&self.links, self.id).await {
+                        Ok(seen) => seen,
+                        Err(_) => continue,
+                    }
+                }
+            };
+            let done = seen.requests.iter().all(|request| !request.state.is_open());
+            let text = serde_json::to_string(&seen).unwrap_or_default();
+            if !done && text == self.last {
+                continue;
+            }
+            self.last.clone_from(&text);
+            self.finished = done;
+            return Some(Event::default().event(if done { "done" } else { "progress" }).data(text));
+        }
+    }
 }
 
 #[cfg(test)]

@@ -11,10 +11,13 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 
-/// How many links are asked for at once.
+/// The version of the API that the pages know.
+const VERSION: &str = "application/json; version=1";
+
+/// How many items of a list are asked for at once.
 const PAGE: u32 = 1000;
 
-/// How many pages of links are read at most: nobody chooses from more than so many.
+/// How many pages of a list are read at most: nobody chooses from more than so many.
 const PAGES: u32 = 20;
 
 /// The largest answer that is read, in bytes. The report about the largest file has 200,000 lines.
@@ -54,9 +57,11 @@ pub struct Problem {
     pub code: Option<String>,
 }
 
+/// A page of a list.
 #[derive(Deserialize)]
-struct Providers {
-    apps: Vec<App>,
+struct Page<T> {
+    items: Vec<T>,
+    next: Option<String>,
 }
 
 /// A provider app.
@@ -65,12 +70,6 @@ pub(crate) struct App {
     pub(crate) name: String,
     #[serde(rename = "type")]
     pub(crate) kind: String,
-}
-
-#[derive(Deserialize)]
-struct LinkPage {
-    links: Vec<Link>,
-    next: Option<String>,
 }
 
 /// A link.
@@ -196,29 +195,37 @@ impl Api {
 
     /// The provider apps.
     pub(crate) async fn apps(&self, key: &SecretString) -> Result<Vec<App>, ApiError> {
-        let url = self.at(&["base", "providers"])?;
-        Ok(self.ask::<Providers>(self.call(Method::GET, url, key)?).await?.apps)
+        Ok(self.pages(key, &["base", "providers"], &[]).await?.0)
+    }
+
+    /// All of a list, and whether there is more of it than is read.
+    async fn pages<T: DeserializeOwned>(
+        &self,
+        key: &SecretString,
+        address: &[&str],
+        narrowed: &[(&str, &str)],
+    ) -> Result<(Vec<T>, bool), ApiError> {
+        let mut all = Vec::new();
+        let mut cursor: Option<String> = None;
+        for _ in 0..PAGES {
+            let mut url = self.at(address)?;
+            url.query_pairs_mut().append_pair("limit", &PAGE.to_string()).extend_pairs(narrowed);
+            if let Some(cursor) = &cursor {
+                url.query_pairs_mut().append_pair("cursor", cursor);
+            }
+            let page: Page<T> = self.ask(self.call(Method::GET, url, key)?).await?;
+            all.extend(page.items);
+            cursor = page.next;
+            if cursor.is_none() {
+                return Ok((all, false));
+            }
+        }
+        Ok((all, true))
     }
 
     /// The active links of an app, and whether there are more of them than are read.
     pub(crate) async fn links(&self, key: &SecretString, app: &str) -> Result<(Vec<Link>, bool), ApiError> {
-        let mut all = Vec::new();
-        let mut after: Option<String> = None;
-        for _ in 0..PAGES {
-            let mut url = self.at(&["base", "provider-links"])?;
-            let limit = PAGE.to_string();
-            url.query_pairs_mut().extend_pairs([("provider", app), ("state", "active"), ("limit", &limit)]);
-            if let Some(after) = &after {
-                url.query_pairs_mut().append_pair("after", after);
-            }
-            let page: LinkPage = self.ask(self.call(Method::GET, url, key)?).await?;
-            all.extend(page.links);
-            match page.next {
-                None => return Ok((all, false)),
-                next => after = next,
-            }
-        }
-        Ok((all, true))
+        self.pages(key, &["base", "provider-links"], &[("provider", app), ("state", "active")]).await
     }
 
     /// Sends a file as it comes.
@@ -265,7 +272,9 @@ impl Api {
         let bearer = HeaderValue::try_from(format!("Bearer {}", key.expose_secret()));
         let mut bearer = bearer.map_err(|_| ApiError::Unauthorized)?;
         bearer.set_sensitive(true);
-        Ok(self.http.request(method, url).header(header::AUTHORIZATION, bearer))
+        let accept = HeaderValue::from_static(VERSION);
+        let call = self.http.request(method, url).header(header::AUTHORIZATION, bearer);
+        Ok(call.header(header::ACCEPT, accept))
     }
 
     async fn ask<T: DeserializeOwned>(&self, call: RequestBuilder) -> Result<T, ApiError> {

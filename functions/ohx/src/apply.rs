@@ -3,7 +3,7 @@
 mod ehrs;
 mod mappings;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -128,24 +128,6 @@ fn secret<'s>(settings: &'s Settings, of: &str, from: Option<&FromEnv>) -> anyho
     }
 }
 
-fn names_of(told: &[(&'static str, &'static str)]) -> Vec<&'static str> {
-    told.iter().map(|(name, _)| *name).collect()
-}
-
-/// Whether a map of the file has only names that the adapter knows.
-fn check_names<'n>(
-    of: &str,
-    map: &str,
-    mut names: impl Iterator<Item = &'n String>,
-    known: &[&str],
-) -> anyhow::Result<()> {
-    match names.find(|name| !known.contains(&name.as_str())) {
-        Some(name) if known.is_empty() => bail!("{of}: {map}.{name} is unknown: this type has none"),
-        Some(name) => bail!("{of}: {map}.{name} is unknown: this type has {}", known.join(", ")),
-        None => Ok(()),
-    }
-}
-
 /// Applies a configuration; all of it is checked before any of it is written.
 pub(crate) async fn apply(
     configuration: &Configuration,
@@ -158,24 +140,6 @@ pub(crate) async fn apply(
     let mut providers = Vec::new();
     for p in &configuration.providers {
         let of = format!("provider app {}", p.name);
-        let Some(kind) = ohx_providers::kind(&p.kind) else {
-            let known: Vec<&str> = ohx_providers::KINDS.iter().map(|kind| kind.name).collect();
-            bail!("{of}: type must be one of {known:?}, got {:?}", p.kind);
-        };
-        check_names(&of, "base_urls", p.base_urls.keys(), kind.base_urls)?;
-        check_names(&of, "options", p.options.keys(), &names_of(kind.options))?;
-        check_names(&of, "secrets", p.secrets.keys(), &names_of(kind.secrets))?;
-        if p.requests_per_minute == Some(0) {
-            bail!("{of}: requests_per_minute must be at least 1");
-        }
-        let mut seen = BTreeSet::new();
-        if let Some(twice) = p.records.iter().find(|record| !seen.insert(*record)) {
-            bail!("{of}: records names {twice} twice");
-        }
-        let known = kind.records;
-        if let Some(unknown) = p.records.iter().find(|record| !known.contains(&record.as_str())) {
-            bail!("{of}: {} has no record {unknown}; it has {}", p.kind, known.join(", "));
-        }
         let app = ProviderApp {
             name: p.name.clone(),
             kind: p.kind.clone(),
@@ -187,8 +151,8 @@ pub(crate) async fn apply(
             notify_from: p.notify_from.clone(),
             options: p.options.clone(),
         };
-        if let Err(problem) = ohx_providers::check(&app) {
-            bail!("{of}: {problem}");
+        if let Err(wrong) = ohx_api::configuration::check_provider(&app, p.secrets.keys()) {
+            bail!("{of}: {wrong}");
         }
         for (name, url) in &p.base_urls {
             reach.check(url).with_context(|| format!("{of}: base_urls.{name}"))?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use clap::Args;
 use ohx_runtime::{Settings, outbound};
-use reqwest::{Method, RequestBuilder, Response};
+use reqwest::{Method, RequestBuilder, Response, header};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use url::Url;
@@ -35,6 +35,13 @@ struct Problem {
     detail: Option<String>,
 }
 
+/// A page of a list.
+#[derive(Deserialize)]
+pub(crate) struct Page<T> {
+    pub(crate) items: Vec<T>,
+    pub(crate) next: Option<String>,
+}
+
 /// A running exchange.
 pub(crate) struct Api {
     http: reqwest::Client,
@@ -45,7 +52,8 @@ pub(crate) struct Api {
 impl Api {
     /// A call that is not sent yet.
     pub(crate) fn call(&self, method: Method, url: Url) -> RequestBuilder {
-        self.http.request(method, url).bearer_auth(self.key.expose_secret())
+        let call = self.http.request(method, url).bearer_auth(self.key.expose_secret());
+        call.header(header::ACCEPT, "application/json; version=1")
     }
 
     /// Sends a call. The inner error is what the exchange says against it; the outer one, that it could not be asked.

@@ -92,8 +92,9 @@ impl Coverage {
                 }
             }
         }
+        url.query_pairs_mut().append_pair("limit", "1000"); // more than a provider has records
         let answer: Value = match api.send(api.call(Method::GET, url)).await? {
-            Ok(answer) => client::read(answer).await?,
+            Ok(answer) => Value::Array(client::read::<client::Page<Value>>(answer).await?.items),
             Err(problem) => {
                 eprintln!("{problem}");
                 return Ok(ExitCode::FAILURE);

@@ -155,18 +155,11 @@ fn refuse(id: LetterId, problem: &str) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// The address of the next page, which the header `Link` names.
-fn next_page(answer: &reqwest::Response) -> Option<String> {
-    let link = answer.headers().get(reqwest::header::LINK)?.to_str().ok()?;
-    let (address, _) = link.strip_prefix("</")?.split_once(">; rel=\"next\"")?;
-    Some(address.to_owned())
-}
-
 impl List {
     async fn run(&self, api: &Api) -> anyhow::Result<ExitCode> {
-        let mut url = api.at(AT)?;
+        let mut first = api.at(AT)?;
         {
-            let mut query = url.query_pairs_mut();
+            let mut query = first.query_pairs_mut();
             query.append_pair("limit", &self.limit.clamp(1, 1000).to_string());
             if let Some(link) = self.which.link {
                 query.append_pair("link", &link.to_string());
@@ -175,6 +168,7 @@ impl List {
                 query.append_pair("function", function);
             }
         }
+        let mut url = first.clone();
         let mut letters: Vec<Value> = Vec::new();
         let more = loop {
             let answer = match api.send(api.call(Method::GET, url)).await? {
@@ -184,10 +178,13 @@ impl List {
                     return Ok(ExitCode::FAILURE);
                 }
             };
-            let next = next_page(&answer);
-            letters.extend(client::read::<Vec<Value>>(answer).await?);
-            match next {
-                Some(next) if letters.len() < self.limit => url = api.at(&next)?,
+            let page: client::Page<Value> = client::read(answer).await?;
+            letters.extend(page.items);
+            match page.next {
+                Some(next) if letters.len() < self.limit => {
+                    url = first.clone();
+                    url.query_pairs_mut().append_pair("cursor", &next);
+                }
                 next => break next.is_some() || letters.len() > self.limit,
             }
         };
@@ -247,13 +244,13 @@ impl Replay {
     /// Page after page.
     async fn filtered(&self, api: &Api) -> anyhow::Result<ExitCode> {
         let mut code = ExitCode::SUCCESS;
-        let mut after: Option<String> = None;
+        let mut cursor: Option<String> = None;
         loop {
             let mut body = json!({"all": self.all});
             let given = [
                 ("link", self.which.link.map(|link| link.to_string())),
                 ("function", self.which.function.clone()),
-                ("after", after.take()),
+                ("cursor", cursor.take()),
             ];
             for (name, value) in given {
                 if let Some(value) = value {
@@ -272,8 +269,8 @@ impl Replay {
             for Refused { letter, detail } in &page.refused {
                 code = refuse(*letter, detail);
             }
-            after = page.next;
-            if after.is_none() {
+            cursor = page.next;
+            if cursor.is_none() {
                 return Ok(code);
             }
         }

@@ -69,6 +69,8 @@ enum Command {
         #[arg(long)]
         queues: bool,
     },
+    /// Prints the description of the REST API: OpenAPI 3.1
+    Openapi,
     /// Makes keys
     #[command(subcommand)]
     Keys(keys::Keys),
@@ -122,6 +124,7 @@ async fn run(command: Command, settings: Settings) -> anyhow::Result<ExitCode> {
                 println!("The queues are there.");
             }
         }
+        Command::Openapi => put(&ohx_api::openapi())?,
         Command::Keys(keys) => keys.run(&settings).await?,
         Command::ApiKeys(keys) => keys.run(&settings).await?,
         Command::Audit(audit) => return audit.run(&settings).await,

@@ -13,6 +13,7 @@ use crate::{EhrName, Link};
 /// [`Role::Admin`] may everything that [`Role::Integrator`] may, and that one everything that the other two may; those two
 /// are beside each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
     /// An app that makes links for its patients, and sees no other links than its own.

@@ -7,6 +7,7 @@ use crate::{EhrName, PatientReference};
 
 /// How OHX proves itself to an EHR endpoint. Secrets are stored apart, sealed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum EhrAuth {
     /// Not at all: for test servers only.
@@ -36,6 +37,7 @@ impl EhrAuth {
 
 /// Where the client secret of a token request stands (RFC 6749, section 2.3.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum SecretIn {
     /// In the `Authorization` header.
@@ -47,6 +49,7 @@ pub enum SecretIn {
 
 /// A signature algorithm of JWTs (RFC 7518). SMART asks clients to support both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum SigningAlgorithm {
     /// ECDSA with P-384 and SHA-384.
     #[default]
@@ -75,12 +78,14 @@ impl SigningAlgorithm {
 
 /// How a token for an EHR endpoint is asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct EhrOAuth {
     /// OHX's client id at the authorization server.
     pub client_id: String,
     /// The token endpoint; absent to look it up in the EHR's `.well-known/smart-configuration`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = "uri"))]
     pub token_url: Option<Url>,
     /// The scopes to ask for, separated by blanks; absent for those that OHX needs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -104,6 +109,7 @@ pub struct EhrOAuth {
 
 /// How resources are written (`docs/identity.md`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum WriteStrategy {
     /// What the server's CapabilityStatement says it can do, in the order below.
@@ -131,6 +137,7 @@ impl WriteStrategy {
 
 /// The Bundle that resources are sent in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum BundleKind {
     /// Each entry on its own.
@@ -152,6 +159,7 @@ impl BundleKind {
 
 /// The version of FHIR that an endpoint is written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum FhirVersion {
     /// 4.0.1.
     R4,
@@ -185,11 +193,13 @@ impl FhirVersion {
 
 /// A FHIR server that readings go to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct EhrEndpoint {
     /// What links refer to.
     pub name: EhrName,
     /// The FHIR base URL.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = "uri"))]
     pub base_url: Url,
     /// The version it is written in.
     #[serde(default)]
@@ -253,6 +263,7 @@ const fn yes() -> bool {
 
 /// A further place that a link's readings go to: an EHR endpoint, and who the patient is there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Destination {
     /// The EHR endpoint.

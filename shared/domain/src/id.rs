@@ -26,6 +26,29 @@ fn short(text: &str) -> String {
     text.chars().take(80).collect()
 }
 
+/// The schema of a text, for the API's description.
+macro_rules! schema {
+    ($name:ident, $format:expr, $pattern:expr, $about:expr) => {
+        #[cfg(feature = "openapi")]
+        impl utoipa::PartialSchema for $name {
+            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+                use utoipa::openapi::schema::{ObjectBuilder, SchemaFormat, Type};
+                let (format, pattern): (Option<&str>, Option<&str>) = ($format, $pattern);
+                ObjectBuilder::new()
+                    .schema_type(Type::String)
+                    .format(format.map(|format| SchemaFormat::Custom(format.to_owned())))
+                    .pattern(pattern)
+                    .description(Some($about))
+                    .into()
+            }
+        }
+
+        #[cfg(feature = "openapi")]
+        impl utoipa::ToSchema for $name {}
+    };
+}
+pub(crate) use schema;
+
 macro_rules! uuid_id {
     ($(#[$doc:meta])* $name:ident, $what:literal) => {
         $(#[$doc])*
@@ -62,6 +85,8 @@ macro_rules! uuid_id {
                 })
             }
         }
+
+        crate::id::schema!($name, Some("uuid"), None, concat!($what, ": a UUID"));
     };
 }
 
@@ -134,6 +159,8 @@ macro_rules! slug {
                 name.0
             }
         }
+
+        crate::id::schema!($name, None, Some("^[a-z][a-z0-9-]{0,63}$"), $what);
     };
 }
 
@@ -218,6 +245,13 @@ impl From<PatientReference> for String {
         patient.0
     }
 }
+
+schema!(
+    PatientReference,
+    None,
+    Some("^Patient(/[A-Za-z0-9.-]{1,64}|\\?identifier=[^|\\s&#,$\\\\%]{1,200}\\|[^|\\s&#,$\\\\%]{1,100})$"),
+    "who a patient is at an EHR: Patient/<id>, or Patient?identifier=<system>|<value>"
+);
 
 #[cfg(test)]
 mod tests {

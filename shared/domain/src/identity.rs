@@ -63,6 +63,7 @@ pub fn account_pseudonym(
 
 /// A FHIR business identifier: a system that this deployment owns, and a value that is unique in it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Identifier {
     /// `<identifier base>/<provider>/<record kind>`.
     pub system: String,

@@ -9,10 +9,13 @@ use crate::Instant;
 
 /// A half-open interval of time: `start` belongs to it, `end` does not. Never empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Interval {
     /// The first instant inside.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub start: Instant,
     /// The first instant after it.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub end: Instant,
 }
 
@@ -36,6 +39,7 @@ impl Interval {
 /// A set of instants, as intervals that are sorted, apart and never empty.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Intervals(Vec<Interval>);
 
 impl Intervals {

@@ -6,6 +6,7 @@ use crate::{Instant, Interval, LinkId, Record, RequestId, SyncId};
 
 /// What a request asks the provider for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "query", rename_all = "kebab-case")]
 pub enum Query {
     /// Everything measured in a window.
@@ -13,12 +14,14 @@ pub enum Query {
     /// Everything created, changed or deleted since an instant of the provider's own clock, whenever measured.
     Since {
         /// The provider's clock at the previous successful run.
+        #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
         since: Instant,
     },
 }
 
 /// Why a request was made; decides its priority.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum SyncReason {
     /// The provider said that something changed.
@@ -70,6 +73,7 @@ impl SyncReason {
 
 /// How far a request has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum RequestState {
     /// Asked for; nobody has begun.
@@ -111,6 +115,7 @@ impl RequestState {
 
 /// How many resources met which fate. Counts only.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default)]
 pub struct Counts {
     /// New at the EHR.

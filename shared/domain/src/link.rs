@@ -6,6 +6,7 @@ use crate::{Account, Destination, EhrName, Instant, LinkId, PatientReference, Pr
 
 /// Where a link stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum LinkState {
     /// Created, the patient has not consented yet.
@@ -39,6 +40,7 @@ impl LinkState {
 
 /// Whether the provider tells us of new data, or we have to ask.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "mode", rename_all = "kebab-case")]
 pub enum PushState {
     /// Not tried yet.
@@ -46,6 +48,7 @@ pub enum PushState {
     /// Subscribed; last seen to be in order at `checked`.
     Subscribed {
         /// When the provider last confirmed the subscriptions.
+        #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
         checked: Instant,
     },
     /// Push could not be registered: the nightly run is what brings new data.

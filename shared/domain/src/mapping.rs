@@ -62,8 +62,16 @@ impl From<MappingScope> for String {
     }
 }
 
+crate::id::schema!(
+    MappingScope,
+    None,
+    Some("^(global|ehr:[a-z][a-z0-9-]{0,63}|link:[0-9a-fA-F-]{36})$"),
+    "whom an activation is for: global, ehr:<name> or link:<id>"
+);
+
 /// A version that a share of a scope's links runs first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Canary {
     /// The version.
@@ -84,6 +92,7 @@ fn percent<'de, D: Deserializer<'de>>(from: D) -> Result<u8, D::Error> {
 
 /// What a scope points to, for one mapping.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Activation {
     /// The name of the mapping, such as `withings/getmeas`.
     pub mapping: String,
@@ -95,6 +104,7 @@ pub struct Activation {
     /// says, as if this scope had never been activated.
     pub canary: Option<Canary>,
     /// When it was activated.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub at: Instant,
     /// By whom.
     pub by: String,

@@ -8,6 +8,7 @@ use crate::{Links, Result};
 
 /// What an EHR endpoint is, and how it is written to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct EhrReport {
     /// Its name.
     pub name: EhrName,

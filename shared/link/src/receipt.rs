@@ -15,6 +15,7 @@ use crate::{Links, Result};
 
 /// How far an end is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum ReceiptState {
     /// Something is still tried.
@@ -27,6 +28,7 @@ pub enum ReceiptState {
 
 /// What the receipt says.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Receipt {
     /// The link.
     pub link: LinkId,
@@ -35,15 +37,18 @@ pub struct Receipt {
     /// The provider app.
     pub provider: ProviderName,
     /// When the link ended.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub disconnected_at: Instant,
     /// Why.
     pub reason: String,
     /// How far it is.
     pub state: ReceiptState,
     /// Since when nothing more is to be done.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub completed_at: Option<Instant>,
     /// Each step, with what came of it and why.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<Object>))]
     pub steps: Vec<Step>,
 }
 
@@ -70,6 +75,7 @@ impl From<&Erasure> for Receipt {
 
 /// A receipt with its signature.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SignedReceipt {
     /// What it says.
     pub receipt: Receipt,

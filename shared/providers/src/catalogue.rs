@@ -9,6 +9,8 @@ use crate::{Kind, Provider, RecordSpec};
 
 /// A type of provider: its records, capabilities and limits.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = ProviderType))]
 pub struct Listed {
     /// Its name, as configuration says it.
     #[serde(rename = "type")]
@@ -33,6 +35,8 @@ pub struct Listed {
 
 /// A name that configuration may use, and what it is.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = ProviderSetting))]
 pub struct Named {
     /// The name.
     pub name: &'static str,
@@ -42,6 +46,8 @@ pub struct Named {
 
 /// A record, and how it is read.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = ProviderRecord))]
 pub struct ListedRecord {
     /// Its name.
     pub record: Record,

@@ -72,6 +72,19 @@ pub fn traceparent() -> Option<String> {
     CURRENT.try_with(|context| context.child().to_string()).ok()
 }
 
+/// The trace that the current request is part of.
+pub fn here() -> Option<TraceContext> {
+    CURRENT.try_with(|context| *context).ok()
+}
+
+/// Goes on with a trace in a task of its own.
+pub async fn within<T>(context: Option<TraceContext>, work: impl Future<Output = T>) -> T {
+    match context {
+        Some(context) => CURRENT.scope(context, work).await,
+        None => work.await,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -262,15 +262,18 @@ impl Mappings for Engine {
         &self,
         mapping: &str,
         scope: &MappingScope,
+        before: Option<i64>,
         limit: u32,
     ) -> Result<Vec<Activation>> {
         let rows = sql(concat!(
             "SELECT ",
             activation_columns!(),
-            " FROM mapping_activations a WHERE a.mapping = $1 AND a.scope = $2 ORDER BY a.seq DESC LIMIT $3"
+            " FROM mapping_activations a WHERE a.mapping = $1 AND a.scope = $2 AND a.seq < $3
+             ORDER BY a.seq DESC LIMIT $4"
         ))
         .bind(text(mapping))
         .bind(scope.to_string())
+        .bind(before.unwrap_or(i64::MAX))
         .bind(i64::from(limit.clamp(1, 1000)))
         .fetch_all(self.reader())
         .await

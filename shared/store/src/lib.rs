@@ -8,10 +8,13 @@
 
 mod access;
 mod audit;
+mod configuration;
 mod dead_letter;
 mod erasures;
+mod idempotency;
 mod ledger;
 mod mappings;
+mod overview;
 mod planning;
 mod quotas;
 mod rewrap;
@@ -32,14 +35,17 @@ pub use audit::{
     Audit, AuditBreak, AuditEntry, AuditFilter, AuditHead, BEGINNING as AUDIT_BEGINNING, NewAudit,
     verify_audit,
 };
+pub use configuration::{Configured, Configuring, Kept, Revision, SecretChange, Seen, Uses};
 pub use dead_letter::{
     BuriedLetter, DeadLetter, DeadLetters, InvalidCursor, LetterCursor, LetterFilter, Replay,
 };
 pub use erasures::{Erasure, ErasureReport, Erasures, Step, StepName, StepState};
+pub use idempotency::{Begun, Idempotency, NewCall};
 pub use ledger::{
     Acknowledgement, Coverage, Ledger, NewRequest, OpenRequests, Progress, Requested, RequestsOfRecord,
 };
 pub use mappings::{MappingFilter, MappingSummary, Mappings, NewActivation, NewMapping, SavedMapping};
+pub use overview::{Flow, Overview, SyncSummary};
 pub use planning::{Planning, WorkAhead};
 pub use quotas::{Quota, Quotas, Rate, Take, Taken};
 pub use rewrap::{Rewrap, SealedIn, SealedRow};
@@ -93,6 +99,7 @@ pub type Result<T> = std::result::Result<T, StoreError>;
 /// Everything together: what a function's state holds.
 pub trait Store:
     Configuration
+    + Configuring
     + Links
     + Secrets
     + Quotas
@@ -105,11 +112,14 @@ pub trait Store:
     + Audit
     + Erasures
     + Rewrap
+    + Overview
+    + Idempotency
 {
 }
 
 impl<T> Store for T where
     T: Configuration
+        + Configuring
         + Links
         + Secrets
         + Quotas
@@ -122,6 +132,8 @@ impl<T> Store for T where
         + Audit
         + Erasures
         + Rewrap
+        + Overview
+        + Idempotency
 {
 }
 

@@ -113,11 +113,12 @@ pub trait Mappings: Send + Sync {
     /// however long the history is. A scope that was reset stays in the list, with neither version nor canary.
     async fn activations(&self, mapping: Option<&str>) -> Result<Vec<Activation>>;
 
-    /// What a scope has pointed to, newest first, at most `limit` (1 to 1000).
+    /// What a scope has pointed to before the activation of that `seq`, newest first, at most `limit` (1 to 1000).
     async fn activation_history(
         &self,
         mapping: &str,
         scope: &MappingScope,
+        before: Option<i64>,
         limit: u32,
     ) -> Result<Vec<Activation>>;
 }

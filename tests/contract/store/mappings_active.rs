@@ -35,7 +35,7 @@ fn to(version: impl Into<Option<u32>>) -> NewActivation {
 }
 
 async fn history(rig: &Rig, scope: &MappingScope, limit: u32) -> Vec<Activation> {
-    rig.other.activation_history(GETMEAS, scope, limit).await.unwrap()
+    rig.other.activation_history(GETMEAS, scope, None, limit).await.unwrap()
 }
 
 async fn an_activation_is_read_back(rig: Rig) {
@@ -238,5 +238,5 @@ async fn a_name_may_hold_any_character_but_one(rig: Rig) {
     let refused = rig.store.activate(&NewActivation { mapping: "a\0".to_owned(), ..to(1) }, at(0)).await;
     assert!(matches!(refused, Err(StoreError::Conflict { .. })), "{refused:?}");
     assert_eq!(rig.store.activations(Some("a\0")).await.unwrap(), []);
-    assert_eq!(rig.store.activation_history("a\0", &MappingScope::Global, 9).await.unwrap(), []);
+    assert_eq!(rig.store.activation_history("a\0", &MappingScope::Global, None, 9).await.unwrap(), []);
 }

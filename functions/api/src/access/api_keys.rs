@@ -1,7 +1,6 @@
 //! The keys that the API is called with: made, shown once, listed, revoked.
 
-use axum::extract::rejection::{JsonRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::response::IntoResponse;
 use axum::{Extension, Json};
 use http::StatusCode;
@@ -12,20 +11,26 @@ use ohx_store::{NewApiKey, SharedStore, StoreError, StoredApiKey};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use utoipa::ToSchema;
 
 use super::audit::Audited;
 use super::digest;
 use super::principal::Principal;
+use crate::http::page::{self, Page, Paging};
+use crate::http::{InBody, InPath, InQuery};
 use crate::{read, store_problem};
 
+/// What cursors of this list say.
+const LIST: &str = "api-keys";
 /// What every key begins with, so that those who look for secrets in code know one when they see it.
 const PREFIX: &str = "ohx_";
 /// The longest name of a key, in characters.
 const LONGEST_NAME: usize = 100;
 
 /// A key to make.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewApiKey)]
 pub struct NewKey {
     /// What it is called, for people.
     pub name: String,
@@ -37,6 +42,7 @@ pub struct NewKey {
     #[serde(default)]
     pub own_links: bool,
     /// From when on it is not taken any more.
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub expires_at: Option<Instant>,
 }
 
@@ -107,7 +113,8 @@ fn refused(error: KeyRefused) -> Problem {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = ApiKey)]
 pub(crate) struct ShownKey {
     id: ApiKeyId,
     name: String,
@@ -118,12 +125,16 @@ pub(crate) struct ShownKey {
     /// `good`, `expired` or `revoked`.
     state: &'static str,
     created_by: String,
+    #[schema(value_type = String, format = DateTime)]
     created_at: Instant,
+    #[schema(value_type = Option<String>, format = DateTime)]
     #[serde(skip_serializing_if = "Option::is_none")]
     expires_at: Option<Instant>,
     /// To the minute.
+    #[schema(value_type = Option<String>, format = DateTime)]
     #[serde(skip_serializing_if = "Option::is_none")]
     last_used_at: Option<Instant>,
+    #[schema(value_type = Option<String>, format = DateTime)]
     #[serde(skip_serializing_if = "Option::is_none")]
     revoked_at: Option<Instant>,
 }
@@ -153,7 +164,8 @@ impl ShownKey {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = MadeApiKey)]
 pub(crate) struct MadeKey {
     #[serde(flatten)]
     shown: ShownKey,
@@ -161,13 +173,14 @@ pub(crate) struct MadeKey {
     key: String,
 }
 
-/// `POST /api/base/api-keys/`: makes a key, and shows it this once.
+/// Makes a key, and shows it this once.
+#[utoipa::path(post, path = "/api/base/api-keys/", operation_id = "createApiKey", tag = "base",
+    request_body = NewKey, responses((status = 201, description = "The key", body = MadeKey)))]
 pub(crate) async fn create(
     State(links): State<Links>,
     principal: Principal,
-    body: Result<Json<NewKey>, JsonRejection>,
+    InBody(new): InBody<NewKey>,
 ) -> Result<impl IntoResponse, Problem> {
-    let Json(new) = body.map_err(|e| Problem::new(e.status(), e.body_text()))?;
     let parts = links.parts();
     let now = parts.clock.now();
     let (stored, key) = make(&parts.store, new, &principal.actor, now).await.map_err(refused)?;
@@ -176,33 +189,20 @@ pub(crate) async fn create(
     Ok((StatusCode::CREATED, Extension(audited), Json(made)))
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Listing {
-    after: Option<ApiKeyId>,
-    limit: Option<u32>,
-}
-
-#[derive(Serialize)]
-pub(crate) struct KeyPage {
-    api_keys: Vec<ShownKey>,
-    /// Give it as `after` for the next page; absent on the last.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next: Option<ApiKeyId>,
-}
-
-/// `GET /api/base/api-keys/`: every key there ever was, by the moment it was made.
+/// Every key there ever was, by the moment it was made.
+#[utoipa::path(get, path = "/api/base/api-keys/", operation_id = "listApiKeys", tag = "base",
+    params(Paging), responses((status = 200, description = "Keys", body = Page<ShownKey>)))]
 pub(crate) async fn list(
     State(links): State<Links>,
-    query: Result<Query<Listing>, QueryRejection>,
-) -> Result<Json<KeyPage>, Problem> {
-    let Query(listing) = query.map_err(|e| Problem::new(StatusCode::BAD_REQUEST, e.body_text()))?;
-    let limit = listing.limit.unwrap_or(100).clamp(1, 1000);
+    InQuery(paging): InQuery<Paging>,
+) -> Result<Json<Page<ShownKey>>, Problem> {
+    let limit = page::limit(paging.limit)?;
+    let after: Option<ApiKeyId> = page::key(LIST, paging.cursor.as_deref())?;
     let parts = links.parts();
-    let (found, now) =
-        (parts.store.api_keys(listing.after, limit).await.map_err(store_problem)?, parts.clock.now());
-    let next = found.last().filter(|_| found.len() == limit as usize).map(|stored| stored.key.id);
-    Ok(Json(KeyPage { api_keys: found.into_iter().map(|key| ShownKey::new(key, now)).collect(), next }))
+    let found = parts.store.api_keys(after, limit).await.map_err(store_problem)?;
+    let now = parts.clock.now();
+    let shown = found.into_iter().map(|key| ShownKey::new(key, now)).collect();
+    Ok(Json(Page::new(LIST, shown, limit, |key: &ShownKey| key.id.to_string())))
 }
 
 async fn shown(links: &Links, id: ApiKeyId) -> Result<Json<ShownKey>, Problem> {
@@ -211,18 +211,22 @@ async fn shown(links: &Links, id: ApiKeyId) -> Result<Json<ShownKey>, Problem> {
     Ok(Json(ShownKey::new(found.ok_or_else(unknown)?, links.parts().clock.now())))
 }
 
-/// `GET /api/base/api-keys/{id}/`.
+/// One key.
+#[utoipa::path(get, path = "/api/base/api-keys/{id}/", operation_id = "getApiKey", tag = "base",
+    params(("id" = ApiKeyId, Path, description = "The key")), responses((status = 200, description = "The key", body = ShownKey)))]
 pub(crate) async fn one(
     State(links): State<Links>,
-    Path(id): Path<String>,
+    InPath(id): InPath<String>,
 ) -> Result<Json<ShownKey>, Problem> {
     shown(&links, read(&id)?).await
 }
 
-/// `POST /api/base/api-keys/{id}/revoke/`: the key is not taken any more, from the next request on. Safe to repeat.
+/// The key is not taken any more, from the next request on. Safe to repeat.
+#[utoipa::path(post, path = "/api/base/api-keys/{id}/revoke/", operation_id = "revokeApiKey", tag = "base",
+    params(("id" = ApiKeyId, Path, description = "The key")), responses((status = 200, description = "The key", body = ShownKey)))]
 pub(crate) async fn revoke(
     State(links): State<Links>,
-    Path(id): Path<String>,
+    InPath(id): InPath<String>,
 ) -> Result<Json<ShownKey>, Problem> {
     let id = read(&id)?;
     let parts = links.parts();

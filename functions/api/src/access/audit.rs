@@ -1,18 +1,22 @@
 //! The audit log, as it is read.
 
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use data_encoding::HEXLOWER;
-use http::StatusCode;
 use ohx_domain::Instant;
 use ohx_link::Links;
 use ohx_runtime::Problem;
 use ohx_store::{AuditEntry, AuditFilter};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
 
+use crate::http::page::{self, Page};
+use crate::http::InQuery;
 use crate::store_problem;
+
+/// What cursors of this list say.
+const LIST: &str = "audit";
 
 /// What a handler adds to its response (as an `Extension`) for the audit log: what it was about, where the address does not
 /// say, and more. Never a health value, a secret, or who the patient is.
@@ -34,19 +38,28 @@ impl Audited {
     }
 }
 
-#[derive(Deserialize)]
+/// Which entries.
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct Listing {
-    /// Only entries before this number: the `next` of a page.
-    before: Option<i64>,
+    /// Only what this caller did.
     actor: Option<String>,
+    /// Only what was done to this.
     subject: Option<String>,
+    /// At most so many items: 1 to 1000, 100 where nothing is said.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
+    /// The `next` of the page before.
+    cursor: Option<String>,
 }
 
-#[derive(Serialize)]
+/// Who did what to what.
+#[derive(Serialize, ToSchema)]
+#[schema(as = AuditEntry)]
 pub(crate) struct ShownEntry {
     seq: i64,
+    #[schema(value_type = String, format = DateTime)]
     at: Instant,
     actor: String,
     action: String,
@@ -73,24 +86,18 @@ impl From<AuditEntry> for ShownEntry {
     }
 }
 
-#[derive(Serialize)]
-pub(crate) struct EntryPage {
-    entries: Vec<ShownEntry>,
-    /// Give it as `before` for the next page; absent on the last.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next: Option<i64>,
-}
-
-/// `GET /api/base/audit/`: who did what, newest first.
+/// Who did what, newest first.
+#[utoipa::path(get, path = "/api/base/audit/", operation_id = "listAudit", tag = "base",
+    params(Listing), responses((status = 200, description = "Entries", body = Page<ShownEntry>)))]
 pub(crate) async fn list(
     State(links): State<Links>,
-    query: Result<Query<Listing>, QueryRejection>,
-) -> Result<Json<EntryPage>, Problem> {
-    let Query(listing) = query.map_err(|e| Problem::new(StatusCode::BAD_REQUEST, e.body_text()))?;
-    let limit = listing.limit.unwrap_or(100).clamp(1, 1000);
-    let Listing { before, actor, subject, .. } = listing;
+    InQuery(listing): InQuery<Listing>,
+) -> Result<Json<Page<ShownEntry>>, Problem> {
+    let limit = page::limit(listing.limit)?;
+    let before: Option<String> = page::key(LIST, listing.cursor.as_deref())?;
+    let before = before.and_then(|seq| seq.parse().ok());
+    let Listing { actor, subject, .. } = listing;
     let filter = AuditFilter { before, actor, subject, limit };
     let found = links.parts().store.audit_entries(&filter).await.map_err(store_problem)?;
-    let next = found.last().filter(|_| found.len() == limit as usize).map(|entry| entry.seq);
-    Ok(Json(EntryPage { entries: found.into_iter().map(Into::into).collect(), next }))
+    Ok(Json(Page::new(LIST, found, limit, |entry: &AuditEntry| entry.seq.to_string())))
 }

@@ -68,6 +68,7 @@ const fn rule(
 
 /// Everybody who is known.
 const KNOWN: &[Role] = &[ClinicianRead, LinkCreator];
+const READER: &[Role] = &[ClinicianRead];
 const LINKS: &[Role] = &[LinkCreator];
 const INTEGRATOR: &[Role] = &[Integrator];
 const ADMIN: &[Role] = &[Admin];
@@ -77,12 +78,22 @@ const ADMIN: &[Role] = &[Admin];
 pub static RULES: &[Rule] = &[
     rule(Method::GET, "/.well-known/jwks.json", &[], About::Public, None),
 
+    rule(Method::GET, "/api/openapi.json", &[], About::Public, None),
+    rule(Method::GET, "/api/base/provider-links/{provider}/oauth2_callback/", &[], About::Public, None),
+
+    rule(Method::GET, "/api/base/provider-types/", KNOWN, About::Everybody, None),
     rule(Method::GET, "/api/base/providers/", KNOWN, About::Everybody, None),
+    rule(Method::POST, "/api/base/providers/", INTEGRATOR, About::Whole, Some(("provider.create", "provider"))),
+    rule(Method::GET, "/api/base/providers/{name}/", INTEGRATOR, About::Whole, None),
+    rule(Method::PUT, "/api/base/providers/{name}/", INTEGRATOR, About::Whole, Some(("provider.replace", "provider:{name}"))),
+    rule(Method::DELETE, "/api/base/providers/{name}/", INTEGRATOR, About::Whole, Some(("provider.remove", "provider:{name}"))),
     rule(Method::GET, "/api/base/provider-links/", KNOWN, About::Handler, None),
     rule(Method::POST, "/api/base/provider-links/", LINKS, About::Handler, Some(("link.create", "link"))),
     rule(Method::GET, "/api/base/provider-links/{id}/", KNOWN, About::Link, None),
+    rule(Method::POST, "/api/base/provider-links/{id}/initiate_oauth2/", LINKS, About::Link, Some(("link.connect-address", "link:{id}"))),
     rule(Method::POST, "/api/base/provider-links/{id}/connect-address/", LINKS, About::Link, Some(("link.connect-address", "link:{id}"))),
     rule(Method::POST, "/api/base/provider-links/{id}/disconnect/", LINKS, About::Link, Some(("link.disconnect", "link:{id}"))),
+    rule(Method::GET, "/api/base/provider-links/{id}/receipt/", KNOWN, About::Link, None),
     rule(Method::POST, "/api/base/provider-links/{id}/successor/", LINKS, About::Link, Some(("link.succeed", "link:{id}"))),
     rule(Method::GET, "/api/base/provider-links/{id}/devices/", KNOWN, About::Link, None),
     rule(Method::POST, "/api/base/provider-links/{id}/create_fhir_device/", LINKS, About::Handler, Some(("devices.request", "link:{id}"))),
@@ -95,7 +106,10 @@ pub static RULES: &[Rule] = &[
 
     rule(Method::POST, "/api/ingestors/imports/", LINKS, About::QueryLink, Some(("readings.import", "link"))),
     rule(Method::POST, "/api/ingestors/syncs/", LINKS, About::Handler, Some(("sync.start", "link"))),
+    rule(Method::GET, "/api/ingestors/syncs/", KNOWN, About::QueryLink, None),
     rule(Method::GET, "/api/ingestors/syncs/{id}/", KNOWN, About::Sync, None),
+    rule(Method::GET, "/api/ingestors/syncs/{id}/events/", KNOWN, About::Sync, None),
+    rule(Method::POST, "/api/ingestors/syncs/{id}/cancel/", LINKS, About::Sync, Some(("sync.cancel", "sync:{id}"))),
     rule(Method::GET, "/api/ingestors/coverage/", KNOWN, About::QueryLink, None),
 
     rule(Method::GET, "/api/publishers/dead-letters/", INTEGRATOR, About::Whole, None),
@@ -104,7 +118,14 @@ pub static RULES: &[Rule] = &[
     rule(Method::DELETE, "/api/publishers/dead-letters/{id}/", INTEGRATOR, About::Whole, Some(("dead-letter.discard", "dead-letter:{id}"))),
     rule(Method::POST, "/api/publishers/dead-letters/{id}/replay/", INTEGRATOR, About::Whole, Some(("dead-letter.replay", "dead-letter:{id}"))),
     rule(Method::GET, "/api/publishers/ehr-endpoints/", INTEGRATOR, About::Whole, None),
+    rule(Method::POST, "/api/publishers/ehr-endpoints/", INTEGRATOR, About::Whole, Some(("ehr.create", "ehr"))),
+    rule(Method::GET, "/api/publishers/ehr-endpoints/{name}/", INTEGRATOR, About::Whole, None),
+    rule(Method::PUT, "/api/publishers/ehr-endpoints/{name}/", INTEGRATOR, About::Whole, Some(("ehr.replace", "ehr:{name}"))),
+    rule(Method::DELETE, "/api/publishers/ehr-endpoints/{name}/", INTEGRATOR, About::Whole, Some(("ehr.remove", "ehr:{name}"))),
     rule(Method::POST, "/api/publishers/ehr-endpoints/{name}/check/", INTEGRATOR, About::Whole, None),
+
+    rule(Method::GET, "/api/devices/devices/", KNOWN, About::Handler, None),
+    rule(Method::GET, "/api/metrics/overview/", READER, About::Whole, None),
 
     rule(Method::GET, "/api/transformers/mappings/", INTEGRATOR, About::Everybody, None),
     rule(Method::POST, "/api/transformers/mappings/", INTEGRATOR, About::Whole, Some(("mapping.save", "mapping"))),

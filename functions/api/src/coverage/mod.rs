@@ -7,21 +7,25 @@ mod timeline;
 mod why;
 
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query as Parameters, State};
+use axum::extract::State;
 use http::StatusCode;
 use ohx_domain::{
-    Instant, Interval, Intervals, Link, Query, Record, Request, RequestId, RequestState, SyncReason,
+    Instant, Interval, Intervals, Link, LinkId, Query, Record, Request, RequestId, RequestState, SyncReason,
 };
 use ohx_link::Links;
 use ohx_runtime::Problem;
 use ohx_store::{BuriedLetter, LetterFilter, RequestsOfRecord};
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use self::timeline::{Claim, Fate, Span, timeline};
 use self::why::Why;
-use crate::{problem, read, store_problem};
+use crate::http::page::{self, narrowed};
+use crate::http::{InQuery, Page};
+use crate::{problem, store_problem};
 
+/// What cursors of this list say.
+const LIST: &str = "coverage";
 /// How many requests of a record are looked at, the latest first.
 const REQUESTS: u32 = 1000;
 /// How many of them are shown for one span.
@@ -29,16 +33,32 @@ const SHOWN: usize = 5;
 /// How many dead letters of a link are looked at, the latest first.
 const LETTERS: u32 = 1000;
 
-#[derive(Deserialize)]
+/// What is asked.
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct Asked {
+    /// Of this link.
+    #[param(value_type = LinkId)]
     link: String,
+    /// Only of this record.
+    #[param(value_type = Option<Record>)]
     record: Option<String>,
+    /// From then on; without it, from the beginning of the link's history.
+    #[param(value_type = Option<String>, format = DateTime)]
     from: Option<Instant>,
+    /// Until then; without it, until now.
+    #[param(value_type = Option<String>, format = DateTime)]
     to: Option<Instant>,
+    /// At most so many items: 1 to 1000, 100 where nothing is said.
+    #[param(minimum = 1, maximum = 1000)]
+    limit: Option<u32>,
+    /// The `next` of the page before.
+    cursor: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Coverage)]
 pub(crate) struct ShownCoverage {
     record: Record,
     /// The times whose readings are at the EHR.
@@ -47,12 +67,14 @@ pub(crate) struct ShownCoverage {
     missing: Intervals,
     /// The provider's clock up to which every change has been seen.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     cursor: Option<Instant>,
     /// All of the time that was asked for, cut where its fate changes.
     spans: Vec<ShownSpan>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = CoverageSpan)]
 pub(crate) struct ShownSpan {
     #[serde(flatten)]
     over: Interval,
@@ -66,7 +88,8 @@ pub(crate) struct ShownSpan {
     requests: Vec<ShownRequest>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = CoverageRequest)]
 pub(crate) struct ShownRequest {
     id: RequestId,
     reason: SyncReason,
@@ -74,7 +97,9 @@ pub(crate) struct ShownRequest {
     attempts: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     note: Option<String>,
+    #[schema(value_type = String, format = DateTime)]
     requested_at: Instant,
+    #[schema(value_type = String, format = DateTime)]
     updated_at: Instant,
 }
 
@@ -122,14 +147,18 @@ fn wanted(asked: &Asked, link: &Link, now: Instant) -> Result<Option<Interval>, 
     Ok(Interval::new(start, end.min(now)))
 }
 
-/// `GET /api/ingestors/coverage/?link=`, with `record`, `from` and `to` to narrow it.
+/// What of a link's time is at the EHR, what is missing, and why.
+#[utoipa::path(get, path = "/api/ingestors/coverage/", operation_id = "getCoverage", tag = "ingestors",
+    params(Asked), responses((status = 200, description = "By record", body = Page<ShownCoverage>)))]
 pub(crate) async fn coverage(
     State(links): State<Links>,
-    asked: Result<Parameters<Asked>, QueryRejection>,
-) -> Result<Json<Vec<ShownCoverage>>, Problem> {
-    let Parameters(asked) = asked.map_err(|e| Problem::new(StatusCode::BAD_REQUEST, e.body_text()))?;
-    let only: Option<Record> = asked.record.as_deref().map(read).transpose()?;
-    let link = links.get(read(&asked.link)?).await.map_err(problem)?;
+    InQuery(asked): InQuery<Asked>,
+) -> Result<Json<Page<ShownCoverage>>, Problem> {
+    let only: Option<Record> = narrowed("record", asked.record.as_deref())?;
+    let limit = page::limit(asked.limit)? as usize;
+    let after: Option<String> = page::key(LIST, asked.cursor.as_deref())?;
+    let id = narrowed::<LinkId>("link", Some(&asked.link))?;
+    let link = links.get(id.unwrap_or_default()).await.map_err(problem)?;
     let (app, provider) = links.app(&link.provider).await.map_err(problem)?;
     let (store, now) = (&links.parts().store, links.parts().clock.now());
     let wanted = wanted(&asked, &link, now)?;
@@ -137,11 +166,17 @@ pub(crate) async fn coverage(
     let letters = store.letters(&letters).await.map_err(store_problem)?;
     let doubted = store.tokens(link.id).await.map_err(store_problem)?.and_then(|tokens| tokens.refused);
     let mut why = Why { link: &link, now, doubted: doubted.map(|(since, _)| since), tail: None };
-    let mut shown = Vec::new();
-    for spec in provider.records(&app.config, &link.scopes) {
-        if only.as_ref().is_some_and(|only| *only != spec.record) {
-            continue;
-        }
+    let mut specs = provider.records(&app.config, &link.scopes);
+    specs.sort_by(|a, b| a.record.cmp(&b.record));
+    specs.retain(|spec| {
+        only.as_ref().is_none_or(|only| *only == spec.record)
+            && after.as_deref().is_none_or(|after| spec.record.as_str() > after)
+    });
+    let more = specs.len() > limit;
+    specs.truncate(limit);
+    let next = specs.last().filter(|_| more).map(|last| page::cursor(LIST, &last.record));
+    let mut items = Vec::new();
+    for spec in specs {
         let known = store.coverage(link.id, &spec.record).await.map_err(store_problem)?;
         why.tail = known.published.iter().last().map(|last| last.end);
         let requests = match wanted {
@@ -166,7 +201,7 @@ pub(crate) async fn coverage(
             let within = wanted?;
             Interval::new(h.start.max(within.start), h.end.min(within.end))
         });
-        shown.push(ShownCoverage {
+        items.push(ShownCoverage {
             record: spec.record,
             missing: missing.map(|w| known.published.gaps(w)).unwrap_or_default(),
             published: known.published,
@@ -174,7 +209,7 @@ pub(crate) async fn coverage(
             spans: spans.unwrap_or_default().into_iter().map(told).collect(),
         });
     }
-    Ok(Json(shown))
+    Ok(Json(Page { items, next }))
 }
 
 fn told(why: &Why<'_>, span: &Span, requests: &[&Request], letters: &[BuriedLetter]) -> ShownSpan {

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use ohx_domain::{Instant, Interval, Intervals};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// What became of a stretch of time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Fate {
     /// It is at the EHR.

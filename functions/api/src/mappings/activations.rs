@@ -1,7 +1,6 @@
 //! Which version is active for whom, since when, and back again.
 
-use axum::extract::rejection::{JsonRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::response::IntoResponse;
 use axum::{Extension, Json};
 use http::StatusCode;
@@ -11,39 +10,44 @@ use ohx_runtime::Problem;
 use ohx_store::NewActivation;
 use serde::Deserialize;
 use serde_json::json;
+use utoipa::{IntoParams, ToSchema};
 
 use super::check::{self, Refused};
-use super::documents::rejected;
 use super::refusal::Refusal;
 use super::{aside, named};
 use crate::access::Principal;
 use crate::access::audit::Audited;
-use crate::{read, store_problem};
+use crate::http::page::{self, narrowed};
+use crate::http::{InBody, InPath, InQuery, Page, Paging};
+use crate::store_problem;
 
 /// How far back a rollback looks for what was there before: a pointer may be set to the same thing again and again.
 const LOOK_BACK: u32 = 100;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewActivation)]
 pub(super) struct ToActivate {
     scope: MappingScope,
     /// `null` leaves it to the next wider scope. It has to be said.
     #[serde(deserialize_with = "Option::deserialize")]
+    #[schema(required = true)]
     version: Option<u32>,
     canary: Option<Canary>,
     /// The `seq` of the activation that was looked at, 0 for none: another one in between is a conflict.
     expected_seq: Option<i64>,
 }
 
-/// `POST /{provider}/{record}/activations/`: moves a scope's pointer.
+/// Says which version a scope uses from now on. `expected_seq` refuses that where somebody else was faster.
+#[utoipa::path(post, path = "/api/transformers/mappings/{provider}/{record}/activations/", operation_id = "activateMapping", tag = "transformers",
+    params(("provider" = String, Path, description = "A type of provider"), ("record" = String, Path, description = "One of its records")), request_body = ToActivate, responses((status = 201, description = "The activation", body = Activation)))]
 pub(super) async fn activate(
     State(links): State<Links>,
     principal: Principal,
-    Path((provider, record)): Path<(String, String)>,
-    body: Result<Json<ToActivate>, JsonRejection>,
+    InPath((provider, record)): InPath<(String, String)>,
+    InBody(to): InBody<ToActivate>,
 ) -> Result<impl IntoResponse, Refusal> {
     let mapping = named(&provider, &record)?;
-    let Json(to) = body.map_err(rejected)?;
     let ToActivate { scope, version, canary, expected_seq } = to;
     let new = NewActivation { mapping, scope, version, canary, by: principal.actor, expected_seq };
     let activation = point(&links, new).await?;
@@ -77,49 +81,65 @@ async fn point(links: &Links, new: NewActivation) -> Result<Activation, Refusal>
     Ok(done)
 }
 
-#[derive(Deserialize)]
+/// Which activations.
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Listing {
+    /// All that this scope has pointed to; without it, what each scope points to now.
+    #[param(value_type = Option<MappingScope>)]
     scope: Option<String>,
+    /// At most so many items: 1 to 1000, 100 where nothing is said.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
+    /// The `next` of the page before.
+    cursor: Option<String>,
 }
 
-/// `GET /{provider}/{record}/activations/`: what a scope has pointed to, newest first; without a scope, what each
-/// scope points to now.
+/// What a scope has pointed to, newest first; without a scope, what each scope points to now.
+#[utoipa::path(get, path = "/api/transformers/mappings/{provider}/{record}/activations/", operation_id = "listActivations", tag = "transformers",
+    params(("provider" = String, Path, description = "A type of provider"), ("record" = String, Path, description = "One of its records"), Listing), responses((status = 200, description = "Activations", body = Page<Activation>)))]
 pub(super) async fn history(
     State(links): State<Links>,
-    Path((provider, record)): Path<(String, String)>,
-    query: Result<Query<Listing>, QueryRejection>,
-) -> Result<Json<Vec<Activation>>, Problem> {
+    InPath((provider, record)): InPath<(String, String)>,
+    InQuery(listing): InQuery<Listing>,
+) -> Result<Json<Page<Activation>>, Problem> {
     let name = named(&provider, &record)?;
-    let Query(listing) = query.map_err(|e| Problem::new(StatusCode::BAD_REQUEST, e.body_text()))?;
     let store = &links.parts().store;
-    let found = match listing.scope {
-        None => store.activations(Some(&name)).await,
-        Some(scope) => {
-            let limit = listing.limit.unwrap_or(100).clamp(1, 1000);
-            store.activation_history(&name, &read(&scope)?, limit).await
-        }
+    let Some(scope) = narrowed::<MappingScope>("scope", listing.scope.as_deref())? else {
+        let paging = Paging { limit: listing.limit, cursor: listing.cursor };
+        let mut now = store.activations(Some(&name)).await.map_err(store_problem)?;
+        now.sort_by_key(|activation| activation.scope.to_string());
+        return Page::of("scopes", now, &paging, |a| a.scope.to_string()).map(Json);
     };
-    found.map(Json).map_err(store_problem)
+    let limit = page::limit(listing.limit)?;
+    let before: Option<i64> = page::key("activations", listing.cursor.as_deref())?;
+    let mut found = store.activation_history(&name, &scope, before, limit).await.map_err(store_problem)?;
+    let next = found.last().filter(|last| found.len() == limit as usize && last.seq > 1);
+    let next = next.map(|last| page::cursor("activations", &last.seq));
+    found.truncate(limit as usize);
+    Ok(Json(Page { items: found, next }))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = RollBack)]
 pub(super) struct ToRollBack {
     scope: MappingScope,
 }
 
-/// `POST /{provider}/{record}/roll-back/`: activates what the scope pointed to before.
+/// Activates what the scope pointed to before.
+#[utoipa::path(post, path = "/api/transformers/mappings/{provider}/{record}/roll-back/", operation_id = "rollBackMapping", tag = "transformers",
+    params(("provider" = String, Path, description = "A type of provider"), ("record" = String, Path, description = "One of its records")), request_body = ToRollBack, responses((status = 201, description = "The activation", body = Activation)))]
 pub(super) async fn roll_back(
     State(links): State<Links>,
     principal: Principal,
-    Path((provider, record)): Path<(String, String)>,
-    body: Result<Json<ToRollBack>, JsonRejection>,
+    InPath((provider, record)): InPath<(String, String)>,
+    InBody(to): InBody<ToRollBack>,
 ) -> Result<impl IntoResponse, Refusal> {
     let mapping = named(&provider, &record)?;
-    let Json(ToRollBack { scope }) = body.map_err(rejected)?;
-    let known = links.parts().store.activation_history(&mapping, &scope, LOOK_BACK).await?;
+    let ToRollBack { scope } = to;
+    let known = links.parts().store.activation_history(&mapping, &scope, None, LOOK_BACK).await?;
     let Some((seq, (version, canary))) = before(&known) else {
         let detail = match known.first() {
             None => {

@@ -1,8 +1,7 @@
 //! Documents: listed, read, validated, saved.
 
 use axum::Json;
-use axum::extract::rejection::{JsonRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use ohx_domain::{Activation, Instant};
@@ -12,15 +11,19 @@ use ohx_runtime::Problem;
 use ohx_store::{MappingFilter, NewMapping};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use utoipa::ToSchema;
 
 use super::check::{self, Refused};
 use super::refusal::Refusal;
 use super::{Kept, Saved, Which, aside, kept, named};
 use crate::access::Principal;
 use crate::access::audit::Audited;
+use crate::http::page;
+use crate::http::{InBody, InPath, InQuery, Page, Paging};
 use crate::{read, store_problem};
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = MappingName)]
 pub(super) struct ShownName {
     name: String,
     /// The newest version: a saved one, where there is one.
@@ -31,49 +34,52 @@ pub(super) struct ShownName {
     activations: Vec<Activation>,
 }
 
-/// `GET /`: every mapping that there can be.
-pub(super) async fn list(State(links): State<Links>) -> Result<Json<Vec<ShownName>>, Problem> {
+/// What cursors of the names say.
+const NAMES: &str = "mappings";
+
+/// Every mapping that there can be, by name, with what points to its versions.
+#[utoipa::path(get, path = "/api/transformers/mappings/", operation_id = "listMappings", tag = "transformers",
+    params(Paging), responses((status = 200, description = "Mappings", body = Page<ShownName>)))]
+pub(super) async fn list(
+    State(links): State<Links>,
+    InQuery(paging): InQuery<Paging>,
+) -> Result<Json<Page<ShownName>>, Problem> {
     let store = &links.parts().store;
     let mut activations = store.activations(None).await.map_err(store_problem)?;
-    let mut shown = Vec::new();
-    for name in check::names() {
+    let limit = page::limit(paging.limit)? as usize;
+    let after: Option<String> = page::key(NAMES, paging.cursor.as_deref())?;
+    let mut names = check::names();
+    names.retain(|name| after.as_ref().is_none_or(|after| name > after));
+    let next = (names.len() > limit).then(|| names.get(limit - 1)).flatten();
+    let next = next.map(|last| page::cursor(NAMES, last));
+    names.truncate(limit);
+    let mut items = Vec::new();
+    for name in names {
         let saved = store.latest_mapping_version(&name).await.map_err(store_problem)?;
         let builtin = check::own(&name).map(|(version, _)| version);
         let own = activations.extract_if(.., |a| a.mapping == name).collect();
-        shown.push(ShownName { newest: saved.or(builtin), builtin, activations: own, name });
+        items.push(ShownName { newest: saved.or(builtin), builtin, activations: own, name });
     }
-    Ok(Json(shown))
+    Ok(Json(Page { items, next }))
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Listing {
-    after: Option<u32>,
-    limit: Option<u32>,
-}
-
-#[derive(Serialize)]
-pub(super) struct VersionPage {
-    versions: Vec<ShownVersion>,
-    /// Give it as `after` for the next page; absent on the last.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next: Option<u32>,
-}
-
-#[derive(Serialize)]
-struct ShownVersion {
+#[derive(Serialize, ToSchema)]
+#[schema(as = MappingVersion)]
+pub(super) struct ShownVersion {
     version: u32,
     origin: Origin,
     #[serde(skip_serializing_if = "Option::is_none")]
     note: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     saved_at: Option<Instant>,
     #[serde(skip_serializing_if = "Option::is_none")]
     saved_by: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
+#[schema(as = MappingOrigin)]
 enum Origin {
     /// It comes with the program.
     Program,
@@ -91,28 +97,39 @@ impl ShownVersion {
     }
 }
 
-/// `GET /{provider}/{record}/`: its versions, newest first; the program's own is the last.
+/// What cursors of the versions say.
+const VERSIONS: &str = "mapping-versions";
+
+/// A mapping's versions, newest first; the program's own is the last.
+#[utoipa::path(get, path = "/api/transformers/mappings/{provider}/{record}/", operation_id = "listMappingVersions", tag = "transformers",
+    params(("provider" = String, Path, description = "A type of provider"), ("record" = String, Path, description = "One of its records"), Paging), responses((status = 200, description = "Versions", body = Page<ShownVersion>)))]
 pub(super) async fn versions(
     State(links): State<Links>,
-    Path((provider, record)): Path<(String, String)>,
-    query: Result<Query<Listing>, QueryRejection>,
-) -> Result<Json<VersionPage>, Problem> {
+    InPath((provider, record)): InPath<(String, String)>,
+    InQuery(paging): InQuery<Paging>,
+) -> Result<Json<Page<ShownVersion>>, Problem> {
     let name = named(&provider, &record)?;
-    let Query(listing) = query.map_err(|e| Problem::new(StatusCode::BAD_REQUEST, e.body_text()))?;
-    let limit = listing.limit.unwrap_or(100).clamp(1, 1000);
-    let after = listing.after.map(|version| (name.clone(), version));
-    let filter = MappingFilter { name: Some(name.clone()), after, limit };
+    let limit = page::limit(paging.limit)?;
+    let after: Option<u32> = page::key(VERSIONS, paging.cursor.as_deref())?;
+    let filter = MappingFilter {
+        name: Some(name.clone()),
+        after: after.map(|version| (name.clone(), version)),
+        limit,
+    };
     let found = links.parts().store.mappings(&filter).await.map_err(store_problem)?;
     let next = found.last().filter(|_| found.len() == limit as usize).map(|m| m.version);
     let saved = found
         .into_iter()
         .map(|m| ShownVersion::new(m.version, Some(Saved { note: m.note, at: m.saved_at, by: m.saved_by })));
+    // A full page is followed by another one, if only with the program's own.
     let own = check::own(&name).filter(|_| next.is_none());
     let own = own.map(|(version, _)| ShownVersion::new(version, None));
-    Ok(Json(VersionPage { versions: saved.chain(own).collect(), next }))
+    let next = next.map(|last| page::cursor(VERSIONS, &last));
+    Ok(Json(Page { items: saved.chain(own).collect(), next }))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = MappingDocument)]
 pub(super) struct ShownDocument {
     name: String,
     #[serde(flatten)]
@@ -120,10 +137,12 @@ pub(super) struct ShownDocument {
     document: String,
 }
 
-/// `GET /{provider}/{record}/versions/{version}/`: the text of a version.
+/// The text of a version.
+#[utoipa::path(get, path = "/api/transformers/mappings/{provider}/{record}/versions/{version}/", operation_id = "getMappingVersion", tag = "transformers",
+    params(("provider" = String, Path, description = "A type of provider"), ("record" = String, Path, description = "One of its records"), ("version" = String, Path, description = "A number, or `builtin`")), responses((status = 200, description = "The version", body = ShownDocument)))]
 pub(super) async fn one(
     State(links): State<Links>,
-    Path((provider, record, version)): Path<(String, String, String)>,
+    InPath((provider, record, version)): InPath<(String, String, String)>,
 ) -> Result<Json<ShownDocument>, Problem> {
     let name = named(&provider, &record)?;
     let which: Which = read(&version)?;
@@ -135,14 +154,16 @@ pub(super) async fn one(
     Ok(Json(ShownDocument { name, version: ShownVersion::new(version, saved), document: text }))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = DocumentToValidate)]
 pub(super) struct ToValidate {
     document: String,
 }
 
 /// What a document is.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = ValidDocument)]
 pub(super) struct Valid {
     name: String,
     version: u32,
@@ -163,15 +184,17 @@ impl From<&Mapping> for Valid {
     }
 }
 
-/// `POST /validate/`: what is wrong with a document. Saves nothing.
-pub(super) async fn validate(body: Result<Json<ToValidate>, JsonRejection>) -> Result<Json<Valid>, Refusal> {
-    let Json(to) = body.map_err(rejected)?;
+/// Says what is wrong with a document. Saves nothing.
+#[utoipa::path(post, path = "/api/transformers/mappings/validate/", operation_id = "validateMapping", tag = "transformers",
+    request_body = ToValidate, responses((status = 200, description = "It is valid", body = Valid)))]
+pub(super) async fn validate(InBody(to): InBody<ToValidate>) -> Result<Json<Valid>, Refusal> {
     let mapping = aside(move || check::document(&to.document)).await??;
     Ok(Json((&mapping).into()))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = DocumentToSave)]
 pub(super) struct ToSave {
     document: String,
     /// What changed, for a person.
@@ -181,13 +204,14 @@ pub(super) struct ToSave {
 /// The longest note, in characters.
 const LONGEST_NOTE: usize = 2000;
 
-/// `POST /`: saves a document under the version that stands in it. The same text again is no error.
+/// Saves a document under the version that stands in it. The same text again is no error.
+#[utoipa::path(post, path = "/api/transformers/mappings/", operation_id = "saveMapping", tag = "transformers",
+    request_body = ToSave, responses((status = 200, description = "The same text was saved before", body = Valid), (status = 201, description = "It is saved", body = Valid)))]
 pub(super) async fn save(
     State(links): State<Links>,
     principal: Principal,
-    body: Result<Json<ToSave>, JsonRejection>,
+    InBody(to): InBody<ToSave>,
 ) -> Result<Response, Refusal> {
-    let Json(to) = body.map_err(rejected)?;
     if to.note.as_ref().is_some_and(|note| note.chars().count() > LONGEST_NOTE) {
         let detail = format!("a note has at most {LONGEST_NOTE} characters");
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail).into());
@@ -215,9 +239,4 @@ pub(super) async fn save(
         response.headers_mut().insert(header::LOCATION, location);
     }
     Ok(response)
-}
-
-/// A body that is not what it should be.
-pub(super) fn rejected(error: JsonRejection) -> Refusal {
-    Problem::new(error.status(), error.body_text()).into()
 }

@@ -9,15 +9,18 @@ mod documents;
 mod preview;
 mod refusal;
 
-use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{get, post};
 use http::StatusCode;
 use ohx_domain::FIRST_SAVED_VERSION;
 use ohx_link::Links;
 use ohx_runtime::Problem;
 use ohx_store::{SharedStore, StoreError};
 use serde::Deserialize;
+use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Type};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt as _};
+use utoipa_axum::routes;
 
 /// The largest body that holds a document, in bytes: one of 256 KiB, the most that is compiled, and what JSON's
 /// escapes add to it.
@@ -26,18 +29,16 @@ const DOCUMENT_BODY: usize = 512 * 1024;
 const PREVIEW_BODY: usize = 2 * 1024 * 1024;
 
 /// The routes, under `/api/transformers/mappings/`.
-pub(crate) fn routes() -> Router<Links> {
+pub(crate) fn routes() -> OpenApiRouter<Links> {
     let documents = DefaultBodyLimit::max(DOCUMENT_BODY);
-    let routes = Router::new()
-        .route("/", get(documents::list).post(documents::save).layer(documents))
-        .route("/validate/", post(documents::validate).layer(documents))
-        .route("/preview/", post(preview::preview).layer(DefaultBodyLimit::max(PREVIEW_BODY)))
-        .route("/{provider}/{record}/", get(documents::versions))
-        .route("/{provider}/{record}/versions/{version}/", get(documents::one))
-        .route("/{provider}/{record}/activations/", get(activations::history).post(activations::activate))
-        .route("/{provider}/{record}/roll-back/", post(activations::roll_back));
-    // With the slash: `/` then is the address with one.
-    Router::new().nest("/api/transformers/mappings/", routes)
+    OpenApiRouter::new()
+        .routes(routes!(documents::list, documents::save).layer(documents))
+        .routes(routes!(documents::validate).layer(documents))
+        .routes(routes!(preview::preview).layer(DefaultBodyLimit::max(PREVIEW_BODY)))
+        .routes(routes!(documents::versions))
+        .routes(routes!(documents::one))
+        .routes(routes!(activations::history, activations::activate))
+        .routes(routes!(activations::roll_back))
 }
 
 /// The mapping's name in an address.
@@ -53,7 +54,7 @@ fn named(provider: &str, record: &str) -> Result<String, Problem> {
 /// One version of a mapping: a number, or `builtin` for the program's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "Written")]
-enum Which {
+pub(crate) enum Which {
     BuiltIn,
     Number(u32),
 }
@@ -64,6 +65,16 @@ enum Written {
     Number(u32),
     Word(String),
 }
+
+impl PartialSchema for Which {
+    fn schema() -> RefOr<Schema> {
+        let number = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0));
+        let word = ObjectBuilder::new().schema_type(Type::String).pattern(Some("^(builtin|[0-9]{1,10})$"));
+        OneOfBuilder::new().item(number).item(word).description(Some("A version, or `builtin`")).into()
+    }
+}
+
+impl ToSchema for Which {}
 
 impl TryFrom<Written> for Which {
     type Error = &'static str;

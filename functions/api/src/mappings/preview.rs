@@ -17,15 +17,18 @@ use ohx_mapping::{
 use ohx_runtime::Problem;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use super::refusal::Refusal;
 use super::{Which, aside, check, kept};
+use crate::http::extract::unread;
 
 /// The most Observations, differences and fields that are shown. How many there are of the former two is told.
 const MOST_SHOWN: usize = 1000;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = PreviewRequest)]
 struct ToPreview {
     /// A document, saved or not.
     document: Option<String>,
@@ -33,12 +36,13 @@ struct ToPreview {
     mapping: Option<String>,
     version: Option<Which>,
     /// The provider's page: JSON, whose numbers keep their digits.
+    #[schema(value_type = Object)]
     page: Box<RawValue>,
     /// What its effect is told against.
     compare_with: Option<Which>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Preview {
     mapping: String,
     version: u32,
@@ -56,17 +60,21 @@ struct Preview {
 
 /// An Observation as it is handed on to be written. Only then come its id, the digest of its content and the reference to
 /// its device, because they are the EHR's matter.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = PreviewObservation)]
 struct Shown {
     kind: String,
     identifier: Identifier,
+    #[schema(value_type = String, format = DateTime)]
     taken: Instant,
     #[serde(skip_serializing_if = "Option::is_none")]
     device: Option<ShownDevice>,
+    #[schema(value_type = Object)]
     resource: Box<RawValue>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = PreviewDevice)]
 struct ShownDevice {
     id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -76,7 +84,8 @@ struct ShownDevice {
 }
 
 /// What the document makes of the page otherwise than another version.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = PreviewComparison)]
 struct Compared {
     /// The other version.
     with: u32,
@@ -88,7 +97,8 @@ struct Compared {
     left_out: Vec<ShownLeftOut>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = PreviewDifference)]
 struct ShownDifference {
     kind: String,
     change: &'static str,
@@ -100,16 +110,20 @@ struct ShownDifference {
     changes: Vec<ShownChange>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = PreviewChange)]
 struct ShownChange {
     path: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<serde_json::Value>)]
     before: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<serde_json::Value>)]
     after: Option<Box<RawValue>>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = PreviewLeftOut)]
 struct ShownLeftOut {
     reason: String,
     before: u64,
@@ -120,12 +134,14 @@ fn unprocessable(detail: impl Into<String>) -> Problem {
     Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
 }
 
-/// `POST /preview/`: what becomes of a page. It is mapped for `Patient/example`, as a page that holds everything.
+/// What becomes of a page. It is mapped for `Patient/example`, as a page that holds everything. Nothing of it is kept.
+#[utoipa::path(post, path = "/api/transformers/mappings/preview/", operation_id = "previewMapping", tag = "transformers",
+    request_body = ToPreview, responses((status = 200, description = "What becomes of the page", body = Preview)))]
 pub(super) async fn preview(
     State(links): State<Links>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<impl IntoResponse, Refusal> {
-    let to = read(&body.map_err(|e| Problem::new(e.status(), e.body_text()))?)?;
+    let to = read(&body.map_err(|e| unread(&e))?)?;
     let store = &links.parts().store;
     let find = async |name: &str, which: Which| -> Result<String, Refusal> {
         let found = kept(store, name, which).await?;

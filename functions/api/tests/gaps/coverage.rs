@@ -10,7 +10,7 @@ use crate::{Api, at, letter, window};
 
 /// The spans of a record on a day: start, end, state, and the first reason.
 async fn spans(api: &Api, link: ohx_domain::LinkId, more: &str) -> Vec<(String, String, String, String)> {
-    let shown = api.get(&format!("/api/ingestors/coverage/?link={link}&record=getmeas{more}")).await;
+    let shown = api.list(&format!("/api/ingestors/coverage/?link={link}&record=getmeas{more}")).await;
     assert_eq!(shown.as_array().unwrap().len(), 1, "{shown}");
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let one = |s: &Value| {
@@ -66,7 +66,7 @@ async fn every_part_of_a_day_has_its_state_and_its_reason() {
     assert!(shown[3].3.contains("status 2554"), "{}", shown[3].3);
     assert!(shown[4].3.contains("quota is used up"), "{}", shown[4].3);
     assert!(shown[5].3.contains("the nightly run asks for it"), "{}", shown[5].3);
-    let whole = api.get(&format!("/api/ingestors/coverage/?link={link}&record=getmeas{TUESDAY}")).await;
+    let whole = api.list(&format!("/api/ingestors/coverage/?link={link}&record=getmeas{TUESDAY}")).await;
     assert_eq!(whole[0]["spans"][3]["attempts"], 1);
     assert_eq!(whole[0]["spans"][3]["requests"][0]["id"], failed.to_string());
     assert_eq!(whole[0]["missing"][0]["start"], "2026-11-17T03:00:00Z");

@@ -13,7 +13,7 @@ use crate::{Api, at, getmeas, letter, window};
 const AT: &str = "/api/publishers/dead-letters/";
 
 async fn ids(api: &Api) -> Vec<String> {
-    let letters = api.get(AT).await;
+    let letters = api.list(AT).await;
     letters.as_array().unwrap().iter().map(|l| l["id"].as_str().unwrap().to_owned()).collect()
 }
 
@@ -26,22 +26,21 @@ async fn pages_follow_one_another_and_filters_stay() {
         api.bury(DeadLetter { key: n.to_string(), ..letter(link, None, types::SYNC_REQUESTED, function) })
             .await;
     }
-    let mut path = format!("{AT}?link={link}&function=fetch&limit=2");
+    let first = format!("{AT}?link={link}&function=fetch&limit=2");
+    let mut path = first.clone();
     let (mut seen, mut pages) = (BTreeSet::new(), 0);
     loop {
-        let (status, headers, letters) = api.call(Method::GET, &path, &Value::Null).await;
-        assert_eq!(status, 200, "{letters}");
+        let letters = api.get(&path).await;
         pages += 1;
-        for one in letters.as_array().unwrap() {
+        for one in letters["items"].as_array().unwrap() {
             assert_eq!(one["function"], "fetch");
             assert!(seen.insert(one["key"].as_str().unwrap().to_owned()), "{one} came twice");
         }
-        let Some(next) = headers.get("link") else { break };
-        let next = next.to_str().unwrap();
-        path = next.strip_prefix('<').unwrap().strip_suffix(">; rel=\"next\"").unwrap().to_owned();
+        let Some(next) = letters["next"].as_str() else { break };
+        path = format!("{first}&cursor={next}");
     }
     assert_eq!((seen.len(), pages), (6, 4), "the last page may be empty");
-    for bad in ["?function=nobody", "?after=x", "?link=x", "?unknown=1"] {
+    for bad in ["?function=nobody", "?cursor=x", "?link=x", "?unknown=1"] {
         let (status, _, problem) = api.call(Method::GET, &format!("{AT}{bad}"), &Value::Null).await;
         assert_eq!(status, 400, "{bad}: {problem}");
     }
@@ -130,7 +129,7 @@ async fn many_letters_of_one_request_ask_once() {
         api.bury(DeadLetter { key, ..letter(link, Some(new), types::RESOURCES_MAPPED, "publish") }).await;
     }
     api.publish(new, &[at("2026-11-17T06:00:00Z")]).await;
-    let left = api.get(&format!("{AT}?function=publish")).await;
+    let left = api.list(&format!("{AT}?function=publish")).await;
     assert_eq!(left.as_array().unwrap().len(), 2, "{left}");
 
     // Pages, and nobody replays everything by leaving something out.
@@ -157,7 +156,7 @@ async fn what_cannot_be_asked_again_says_what_to_do() {
         (None, types::LINK_DISCONNECTED, "devices", "connected again"),
     ] {
         api.bury(letter(link, request, event_type, function)).await;
-        let id = api.get(AT).await[0]["id"].as_str().unwrap().to_owned();
+        let id = api.list(AT).await[0]["id"].as_str().unwrap().to_owned();
         let (status, problem) = api.post(&format!("{AT}{id}/replay/"), &Value::Null).await;
         assert_eq!(status, 409, "{event_type}: {problem}");
         let detail = problem["detail"].as_str().unwrap();

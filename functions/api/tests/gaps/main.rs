@@ -124,6 +124,11 @@ impl Api {
         body
     }
 
+    /// The items of a list's first page.
+    pub(crate) async fn list(&self, path: &str) -> Value {
+        self.get(path).await["items"].take()
+    }
+
     pub(crate) async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
         let (status, _, body) = self.call(Method::POST, path, body).await;
         (status, body)

@@ -139,7 +139,7 @@ impl Rig {
     async fn listed(&self, key: &str) -> Vec<String> {
         let (status, page) = self.get("/api/base/provider-links/", key).await;
         assert_eq!(status, 200, "{page}");
-        let ids = page["links"].as_array().unwrap().iter();
+        let ids = page["items"].as_array().unwrap().iter();
         ids.map(|link| link["id"].as_str().unwrap().to_owned()).collect()
     }
 
@@ -148,7 +148,7 @@ impl Rig {
         let (status, page) = self.get("/api/base/audit/", OPERATOR).await;
         assert_eq!(status, 200, "{page}");
         let field = |entry: &Value, name: &str| entry[name].as_str().unwrap().to_owned();
-        let entries = page["entries"].as_array().unwrap().iter();
+        let entries = page["items"].as_array().unwrap().iter();
         entries.map(|e| ["actor", "action", "subject"].map(|name| field(e, name))).collect()
     }
 }
@@ -198,7 +198,7 @@ async fn a_key_that_could_not_hold_what_it_says_is_not_made() {
         let (status, problem) = rig.post("/api/base/api-keys/", OPERATOR, body).await;
         assert!(status == 422 && problem["detail"].as_str().unwrap().contains(says), "{problem}");
     }
-    assert_eq!(rig.get("/api/base/api-keys/", OPERATOR).await.1["api_keys"], json!([]));
+    assert_eq!(rig.get("/api/base/api-keys/", OPERATOR).await.1["items"], json!([]));
 }
 
 #[tokio::test]
@@ -292,9 +292,12 @@ async fn who_did_what_is_in_the_audit_log_and_what_was_refused_is_not() {
     ];
     assert_eq!(rig.audited().await, expected);
     let page = rig.get("/api/base/audit/?limit=2", OPERATOR).await.1;
-    assert_eq!((page["entries"].as_array().unwrap().len(), &page["next"]), (2, &json!(2)));
-    let page = rig.get(&format!("/api/base/audit/?limit=2&before=3&subject=link:{link}"), OPERATOR).await.1;
-    assert_eq!(page["entries"][0]["detail"], json!({}));
+    assert_eq!(page["items"].as_array().unwrap().len(), 2);
+    let next = page["next"].as_str().unwrap();
+    let page = rig.get(&format!("/api/base/audit/?limit=2&cursor={next}"), OPERATOR).await.1;
+    assert_eq!((&page["items"][0]["seq"], &page["next"]), (&json!(1), &Value::Null));
+    let page = rig.get(&format!("/api/base/audit/?subject=link:{link}"), OPERATOR).await.1;
+    assert_eq!(page["items"][0]["detail"], json!({}));
     assert!(!page.to_string().contains("Patient/"), "not who the patient is");
     let head = verify_audit(&*rig.links.parts().store, None).await.unwrap().unwrap();
     assert_eq!(head.seq, 3);

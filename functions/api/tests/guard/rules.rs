@@ -27,7 +27,7 @@ fn filled(pattern: &str) -> String {
 /// Every route that the router has: the addresses are those that it prints for debugging, and a method is there where the
 /// answer to it is not that it is not.
 async fn routes(rig: &Rig) -> BTreeSet<(String, String)> {
-    let bare = ohx_api::routes().with_state(rig.links.clone());
+    let bare = ohx_api::routes(rig.links.clone()).with_state(rig.links.clone());
     let printed = format!("{bare:?}");
     let paths: BTreeSet<&str> = printed
         .split('"')

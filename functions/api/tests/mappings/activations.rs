@@ -42,16 +42,16 @@ async fn a_pointer_moves_and_rolls_back() {
     let (status, done) = roll_back("global").await;
     assert_eq!((status, &done["version"]), (201, &Value::Null), "{done}");
 
-    let history = api.get(&format!("{GETMEAS}activations/?scope=ehr:clinic")).await;
+    let history = api.list(&format!("{GETMEAS}activations/?scope=ehr:clinic")).await;
     let seqs: Vec<_> = history.as_array().unwrap().iter().map(|a| a["seq"].as_i64().unwrap()).collect();
     assert_eq!(seqs, [4, 3, 2, 1]);
-    let now = api.get(&format!("{GETMEAS}activations/")).await;
+    let now = api.list(&format!("{GETMEAS}activations/")).await;
     let scopes: Vec<_> = now.as_array().unwrap().iter().map(|a| a["scope"].as_str().unwrap()).collect();
     assert_eq!(scopes, ["ehr:clinic", "global"]);
-    let all = api.get(AT).await;
+    let all = api.list(AT).await;
     let listed = all.as_array().unwrap().iter().find(|m| m["name"] == "withings/getmeas").unwrap();
     assert_eq!(listed["activations"], now);
-    assert_eq!(api.get("/api/transformers/mappings/withings/getactivity/activations/").await, json!([]));
+    assert_eq!(api.list("/api/transformers/mappings/withings/getactivity/activations/").await, json!([]));
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! What is saved, and what is refused and how that is told.
 
 use http::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{AT, Api, GETMEAS, document};
 
@@ -18,23 +18,24 @@ async fn a_document_is_saved_listed_and_read_back() {
     assert_eq!(status, 200);
 
     let versions = api.get(GETMEAS).await;
-    let listed: Vec<_> = versions["versions"].as_array().unwrap().iter().collect();
+    let listed: Vec<_> = versions["items"].as_array().unwrap().iter().collect();
     let shown = |n: usize| (listed[n]["version"].as_u64().unwrap(), listed[n]["origin"].as_str().unwrap());
     assert_eq!((shown(0), shown(1), shown(2)), ((1007, "saved"), (1000, "saved"), (1, "program")));
     assert_eq!((listed.len(), &listed[1]["note"]), (3, &json!(note)));
     assert_eq!(listed[1]["saved_by"], "operator");
     assert_eq!(listed[1]["saved_at"], "2026-11-21T08:00:00Z");
     let page = api.get(&format!("{GETMEAS}?limit=1")).await;
-    assert_eq!((&page["next"], page["versions"].as_array().unwrap().len()), (&json!(1007), 1));
-    let rest = api.get(&format!("{GETMEAS}?limit=100&after=1007")).await;
-    assert_eq!((rest.get("next"), rest["versions"].as_array().unwrap().len()), (None, 2));
+    assert_eq!((page["next"].is_string(), page["items"].as_array().unwrap().len()), (true, 1));
+    let next = page["next"].as_str().unwrap();
+    let rest = api.get(&format!("{GETMEAS}?limit=100&cursor={next}")).await;
+    assert_eq!((&rest["next"], rest["items"].as_array().unwrap().len()), (&Value::Null, 2));
 
     let own = ohx_mapping::builtin("withings", "getmeas").unwrap();
     for (version, text) in [("1000", document(1000).as_str()), ("1", own), ("builtin", own)] {
         let read = api.get(&format!("{GETMEAS}versions/{version}/")).await;
         assert_eq!(read["document"], text, "{version}");
     }
-    let all = api.get(AT).await;
+    let all = api.list(AT).await;
     let names: Vec<_> = all.as_array().unwrap().iter().map(|m| m["name"].as_str().unwrap()).collect();
     assert_eq!(names, ohx_api::mappings::check::names());
     let of = |name: &str| all.as_array().unwrap().iter().find(|m| m["name"] == name).unwrap();
@@ -98,7 +99,7 @@ async fn a_wrong_document_is_refused_with_its_place_and_is_not_saved() {
     let (status, ..) =
         api.answer(Method::POST, AT, format!("{{\"document\":\"{}\"}}", "x".repeat(600_000))).await;
     assert_eq!(status, 413);
-    assert_eq!(api.get(GETMEAS).await["versions"].as_array().unwrap().len(), 1, "only the program's own");
+    assert_eq!(api.get(GETMEAS).await["items"].as_array().unwrap().len(), 1, "only the program's own");
 }
 
 #[tokio::test]
@@ -109,7 +110,7 @@ async fn validating_saves_nothing() {
         assert_eq!(status, 200, "{said}");
         assert!(!said["examples"].as_array().unwrap().is_empty(), "{said}");
     }
-    assert_eq!(api.get(GETMEAS).await["versions"].as_array().unwrap().len(), 1);
+    assert_eq!(api.get(GETMEAS).await["items"].as_array().unwrap().len(), 1);
 }
 
 #[tokio::test]

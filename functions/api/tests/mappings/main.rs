@@ -80,6 +80,11 @@ impl Api {
         serde_json::from_str(&text).unwrap()
     }
 
+    /// The items of a list's first page.
+    pub(crate) async fn list(&self, path: &str) -> Value {
+        self.get(path).await["items"].take()
+    }
+
     pub(crate) async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
         let (status, kind, text) = self.answer(Method::POST, path, body.to_string()).await;
         let refused = status.is_client_error() || status.is_server_error();

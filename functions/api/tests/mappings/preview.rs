@@ -22,7 +22,7 @@ async fn a_preview_says_what_becomes_of_a_page_and_keeps_nothing() {
             format!("{{\"mapping\": \"withings/getmeas\", \"version\": 1000, \"compare_with\": \"builtin\", \"page\": {PAGE}}}"),
         )
         .await;
-    assert_eq!((status, kind.as_str()), (StatusCode::OK, "application/json"), "{text}");
+    assert_eq!((status, kind.as_str()), (StatusCode::OK, "application/json; version=1"), "{text}");
     // To the last digit: text is looked at, because a JSON reader might see 72.1.
     assert!(text.contains("\"value\":72.10,"), "{text}");
     let said: Value = serde_json::from_str(&text).unwrap();

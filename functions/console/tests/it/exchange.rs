@@ -126,28 +126,28 @@ async fn authorize(
 }
 
 async fn providers(State(Shared(says)): State<Shared>) -> Json<Value> {
-    Json(json!({"types": [], "apps": says.lock().unwrap().apps}))
+    Json(json!({"items": says.lock().unwrap().apps, "next": null}))
 }
 
 #[derive(Deserialize)]
 struct Listing {
     provider: String,
     state: String,
-    after: Option<String>,
+    cursor: Option<String>,
     limit: usize,
 }
 
 async fn links(State(Shared(says)): State<Shared>, Query(asked): Query<Listing>) -> Json<Value> {
     assert_eq!(asked.state, "active");
     let says = says.lock().unwrap();
-    let after = asked.after.unwrap_or_default();
+    let after = asked.cursor.unwrap_or_default();
     let of = says
         .links
         .iter()
         .filter(|l| l["provider"] == asked.provider && l["id"].as_str() > Some(after.as_str()));
     let page: Vec<_> = of.take(asked.limit).cloned().collect();
     let next = page.last().filter(|_| page.len() == asked.limit).map(|l| l["id"].clone());
-    Json(json!({"links": page, "next": next}))
+    Json(json!({"items": page, "next": next}))
 }
 
 async fn import(State(Shared(says)): State<Shared>, RawQuery(query): RawQuery, body: Body) -> Response {

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail, ensure};
+use ohx_api::configuration::{auth_name, check_ehr};
 use ohx_domain::{
-    BundleKind, EhrAuth, EhrEndpoint, EhrName, EhrOAuth, FhirVersion, Instant, SecretIn, SigningAlgorithm,
-    SystemClock, WriteStrategy,
+    BundleKind, EhrAuth, EhrEndpoint, EhrName, EhrOAuth, FhirVersion, Instant, SigningAlgorithm, SystemClock,
+    WriteStrategy,
 };
 use ohx_link::audit::note_in;
 use ohx_link::ehr::secret_place;
@@ -43,96 +44,6 @@ pub(super) struct Checked {
     sealed: Option<Vec<u8>>,
 }
 
-fn name_of(auth: EhrAuth) -> &'static str {
-    match auth {
-        EhrAuth::None => "none",
-        EhrAuth::Bearer => "bearer",
-        EhrAuth::ClientCredentials => "client-credentials",
-        EhrAuth::SmartBackend => "smart-backend",
-        EhrAuth::JwtBearer => "jwt-bearer",
-    }
-}
-
-fn check_url(field: &str, url: &Url) -> anyhow::Result<()> {
-    ensure!(
-        matches!(url.scheme(), "http" | "https") && url.has_host(),
-        "{field} must begin with http:// or https://"
-    );
-    ensure!(
-        url.username().is_empty() && url.password().is_none(),
-        "{field} must not hold a user name or a password: set auth instead"
-    );
-    ensure!(url.fragment().is_none(), "{field} must not have a fragment (#...)");
-    Ok(())
-}
-
-/// RFC 6749, appendix A: printable characters of ASCII.
-fn check_text(field: &str, text: &str) -> anyhow::Result<()> {
-    let printable = !text.is_empty() && text.chars().all(|c| c.is_ascii_graphic() || c == ' ');
-    ensure!(printable, "oauth.{field} must be one or more printable ASCII characters");
-    Ok(())
-}
-
-fn check_scope(scope: &str) -> anyhow::Result<()> {
-    for part in scope.split(' ').filter(|part| !part.is_empty()) {
-        let clean = part.bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\');
-        ensure!(
-            clean,
-            "oauth.scope must be scopes separated by single blanks, such as system/Observation.cus"
-        );
-        let Some(rest) = part.strip_prefix("system/") else { continue };
-        let (_, letters) = rest.split('?').next().and_then(|rest| rest.rsplit_once('.')).unwrap_or_default();
-        let at = |letter: char| "cruds".find(letter);
-        let ordered = letters.chars().all(|l| at(l).is_some())
-            && letters.chars().zip(letters.chars().skip(1)).all(|(a, b)| at(a) < at(b));
-        ensure!(
-            !letters.is_empty() && (ordered || matches!(letters, "read" | "write" | "*")),
-            "oauth.scope has {part:?}: a SMART scope is system/<type>.<letters of cruds, in that order>"
-        );
-    }
-    Ok(())
-}
-
-fn check_oauth(auth: EhrAuth, oauth: Option<&EhrOAuth>, base_url: &Url) -> anyhow::Result<()> {
-    let name = name_of(auth);
-    let Some(oauth) = oauth else {
-        ensure!(!auth.uses_oauth(), "oauth is missing: auth {name} needs oauth.client_id at least");
-        return Ok(());
-    };
-    ensure!(
-        auth.uses_oauth(),
-        "oauth is for auth client-credentials, smart-backend or jwt-bearer; auth is {name}"
-    );
-    check_text("client_id", &oauth.client_id)?;
-    if let Some(url) = &oauth.token_url {
-        check_url("oauth.token_url", url)?;
-        let safe = url.scheme() == "https" || base_url.scheme() == "http";
-        ensure!(safe, "oauth.token_url must begin with https://, as base_url does");
-    }
-    if let Some(scope) = &oauth.scope {
-        check_scope(scope)?;
-    }
-    for (field, text) in
-        [("audience", &oauth.audience), ("issuer", &oauth.issuer), ("subject", &oauth.subject)]
-    {
-        if let Some(text) = text {
-            check_text(field, text)?;
-        }
-    }
-    let signs = auth != EhrAuth::ClientCredentials;
-    let for_signed = "is for auth smart-backend or jwt-bearer";
-    ensure!(signs || oauth.algorithm.is_none(), "oauth.algorithm {for_signed}; auth is {name}");
-    ensure!(signs || oauth.audience.is_none(), "oauth.audience {for_signed}; auth is {name}");
-    let grant = auth == EhrAuth::JwtBearer;
-    ensure!(grant || oauth.issuer.is_none(), "oauth.issuer is for auth jwt-bearer; auth is {name}");
-    ensure!(grant || oauth.subject.is_none(), "oauth.subject is for auth jwt-bearer; auth is {name}");
-    ensure!(
-        !signs || oauth.secret_in == SecretIn::Basic,
-        "oauth.secret_in is for auth client-credentials; auth is {name}"
-    );
-    Ok(())
-}
-
 /// The secret that belongs to `auth`.
 fn secret_of<'s>(
     e: &AppliedEhr,
@@ -140,7 +51,7 @@ fn secret_of<'s>(
     of: &str,
     settings: &'s Settings,
 ) -> anyhow::Result<Option<&'s str>> {
-    let name = name_of(auth);
+    let name = auth_name(auth);
     if e.token.is_some() && auth != EhrAuth::Bearer {
         bail!("{of}: token is for auth bearer; auth is {name}");
     }
@@ -162,14 +73,10 @@ fn secret_of<'s>(
 fn checked(e: &AppliedEhr, settings: &Settings, reach: &Reach, keyring: &Keyring) -> anyhow::Result<Checked> {
     let of = format!("EHR endpoint {}", e.name);
     let auth = e.auth.unwrap_or(if e.token.is_some() { EhrAuth::Bearer } else { EhrAuth::None });
-    check_url("base_url", &e.base_url).with_context(|| of.clone())?;
     reach.check(&e.base_url).with_context(|| format!("{of}: base_url"))?;
     if let Some(url) = e.oauth.as_ref().and_then(|oauth| oauth.token_url.as_ref()) {
         reach.check(url).with_context(|| format!("{of}: oauth.token_url"))?;
     }
-    ensure!(e.base_url.query().is_none(), "{of}: base_url must not have a query (?...)");
-    check_oauth(auth, e.oauth.as_ref(), &e.base_url).with_context(|| of.clone())?;
-    let plain = secret_of(e, auth, &of, settings)?;
     let mut endpoint = EhrEndpoint::new(e.name.clone(), e.base_url.clone());
     endpoint.auth = auth;
     endpoint.oauth = e.oauth.clone();
@@ -179,9 +86,8 @@ fn checked(e: &AppliedEhr, settings: &Settings, reach: &Reach, keyring: &Keyring
     endpoint.batch_size = e.batch_size.unwrap_or(endpoint.batch_size);
     endpoint.concurrency = e.concurrency.unwrap_or(endpoint.concurrency);
     endpoint.provenance = e.provenance.unwrap_or(endpoint.provenance);
-    let EhrEndpoint { batch_size, concurrency, .. } = endpoint;
-    ensure!((1..=500).contains(&batch_size), "{of}: batch_size must be 1 to 500, got {batch_size}");
-    ensure!((1..=64).contains(&concurrency), "{of}: concurrency must be 1 to 64, got {concurrency}");
+    check_ehr(&endpoint).with_context(|| of.clone())?;
+    let plain = secret_of(e, auth, &of, settings)?;
     let sealed = plain.map(|text| keyring.seal(&secret_place(&e.name), text.as_bytes())).transpose()?;
     Ok(Checked { endpoint, sealed })
 }
@@ -217,7 +123,7 @@ pub(super) async fn write(
             eprintln!("EHR endpoint {}: auth is none, which is for tests only", endpoint.name);
         }
         store.put_ehr(endpoint, sealed.as_deref(), now).await?;
-        let detail = json!({"auth": name_of(endpoint.auth), "secret": sealed.is_some()});
+        let detail = json!({"auth": auth_name(endpoint.auth), "secret": sealed.is_some()});
         note_in(store, now, &by, "ehr.put", &format!("ehr:{}", endpoint.name), &detail).await?;
         if matches!(endpoint.auth, EhrAuth::SmartBackend | EhrAuth::JwtBearer) {
             let chosen = endpoint.oauth.as_ref().and_then(|oauth| oauth.algorithm);

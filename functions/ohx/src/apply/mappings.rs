@@ -97,7 +97,7 @@ impl Plan {
             };
             check::active(mapping, version, text.as_deref()).map_err(told)?;
         }
-        let now = store.activation_history(mapping, scope, 1).await?.into_iter().next();
+        let now = store.activation_history(mapping, scope, None, 1).await?.into_iter().next();
         let points = now.as_ref().map_or((None, None), |a| (a.version, a.canary));
         Ok((points != (*version, *canary)).then(|| NewActivation {
             mapping: mapping.clone(),

@@ -47,7 +47,7 @@ impl World {
         let versions = self.store.mappings(&saved).await.unwrap();
         let mut history = Vec::new();
         for a in self.store.activations(None).await.unwrap() {
-            history.push(self.store.activation_history(&a.mapping, &a.scope, 1000).await.unwrap());
+            history.push(self.store.activation_history(&a.mapping, &a.scope, None, 1000).await.unwrap());
         }
         format!("{versions:?} {history:?} {:?}", self.store.ehrs().await.unwrap())
     }
@@ -88,7 +88,7 @@ async fn applying_twice_changes_nothing() {
     assert_eq!(world.apply(&on).await.unwrap(), (1, 1));
     assert_eq!(world.apply(&on).await.unwrap(), (0, 0));
     let scope = "ehr:clinic".parse().unwrap();
-    let history = world.store.activation_history("withings/getmeas", &scope, 10).await.unwrap();
+    let history = world.store.activation_history("withings/getmeas", &scope, None, 10).await.unwrap();
     let points: Vec<_> = history.iter().map(|a| (a.seq, a.version, a.by.as_str())).collect();
     assert_eq!(points, [(2, Some(1002), "apply"), (1, Some(1000), "apply")]);
 }

@@ -285,7 +285,9 @@ impl Show {
 
     /// What a link lacks from before its consent, or that it does not hear of news.
     async fn lacks(&self, link: &str) -> anyhow::Result<Option<String>> {
-        let records: Vec<Covered> = self.get(&format!("ingestors/coverage/?link={link}")).await?;
+        let covered: crate::client::Page<Covered> =
+            self.get(&format!("ingestors/coverage/?link={link}")).await?;
+        let records = covered.items;
         let link: Connected = self.get(&format!("base/provider-links/{link}/")).await?;
         // The provider's clock has whole seconds.
         let before = link.connected_at - Duration::from_secs(1);

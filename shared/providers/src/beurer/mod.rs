@@ -44,6 +44,8 @@ pub(crate) const AHEAD: i64 = 600;
 
 /// A kind of reading, each a record of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = ReadingKind))]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// Blood pressure, mostly with the pulse.

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 /// What became of a wall clock time that summer time makes unclear.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Shift {
     /// The clocks went forward over it: it did not exist, and was moved forward by as much.

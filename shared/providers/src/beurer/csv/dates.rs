@@ -10,6 +10,7 @@ use super::error::CsvError;
 
 /// How dates with slashes are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum DateOrder {
     /// Day, month, year.

@@ -9,6 +9,8 @@ use crate::beurer::Kind;
 
 /// What became of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = ImportOutcome))]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// It is in the parts.
@@ -21,6 +23,8 @@ pub enum Outcome {
 
 /// Why a row, or a cell of it, is not imported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = ImportReason))]
 #[serde(rename_all = "kebab-case")]
 pub enum Reason {
     /// Fewer cells than the header.
@@ -47,6 +51,8 @@ pub enum Reason {
 
 /// A cell that was left out of a reading that is imported.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = ImportCellReport))]
 pub struct CellReport {
     /// The column, as the header calls it.
     pub column: String,
@@ -56,6 +62,8 @@ pub struct CellReport {
 
 /// What became of one row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = ImportLineReport))]
 pub struct LineReport {
     /// The line in the file, from 1.
     pub line: usize,
@@ -80,6 +88,8 @@ pub struct LineReport {
 
 /// How many rows became what.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = ImportCounts))]
 pub struct Counts {
     /// Rows of readings.
     pub rows: u64,
@@ -95,6 +105,8 @@ pub struct Counts {
 
 /// Why nothing of a column is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = ImportNotRead))]
 #[serde(rename_all = "kebab-case")]
 pub enum NotRead {
     /// Its name is not known.
@@ -111,6 +123,8 @@ pub enum NotRead {
 
 /// A column of which nothing is read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = ImportColumnReport))]
 pub struct ColumnReport {
     /// The header's line.
     pub line: usize,
@@ -124,6 +138,8 @@ pub struct ColumnReport {
 
 /// What the one who imports should know.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = ImportWarning))]
 pub struct Warning {
     /// The line that it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -136,6 +152,8 @@ pub struct Warning {
 
 /// What became of a file. It holds no value, no date and nothing of the person.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = ImportReport))]
 pub struct Report {
     /// All rows.
     pub counts: Counts,
