@@ -51,13 +51,14 @@ fn published(deployment: &Deployment) -> usize {
 }
 
 /// Waits until nothing is written of devices any more: readings may ask for them once a day.
-async fn quiet(outside: &Outside, deployment: &Deployment, link: &str) {
+pub(crate) async fn quiet(ehrs: &[&FhirServer], deployment: &Deployment, link: &str) {
     deployment.settled(link).await;
     create(deployment, link, &json!({})).await;
-    let mut last = versions(&outside.ehr);
+    let all = || ehrs.iter().map(|ehr| versions(ehr)).collect::<Vec<_>>();
+    let mut last = all();
     until("the devices are settled", 60, async || {
         ohx_tests::process::breathe(300).await;
-        let now = versions(&outside.ehr);
+        let now = all();
         (now == std::mem::replace(&mut last, now.clone())).then_some(())
     })
     .await;
@@ -70,7 +71,7 @@ async fn devices_come_with_the_connection_and_end_with_it(shape: Shape) {
     let deployment = Deployment::start(shape, &outside).await;
     let link = connect(&deployment, &outside, PATIENT, "1", 6).await;
     outside.agree(person, PATIENT).await;
-    quiet(&outside, &deployment, &link).await;
+    quiet(&[&outside.ehr], &deployment, &link).await;
 
     // The provider's list: a scale, two cuffs, a thermometer, a watch without a name, and a sleep mat.
     let devices = all(&outside.ehr, "Device");
@@ -194,7 +195,7 @@ async fn a_server_that_assigns_ids_gets_each_device_once(shape: Shape) {
     google.seed_daily(GOOGLE, 3).unwrap();
     let deployment = Deployment::start(shape, &outside).await;
     let link = connect_to(&deployment, &outside, "fitbit", PATIENT, &GOOGLE.to_string(), 4).await;
-    quiet(&outside, &deployment, &link).await;
+    quiet(&[&outside.ehr], &deployment, &link).await;
     let devices = all(&outside.ehr, "Device");
     let named = |model: &str| devices.iter().filter(|device| device["displayName"] == model).count();
     assert_eq!((named("Charge 6"), named("Aria Air")), (1, 1), "{devices:#?}");

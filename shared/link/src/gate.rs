@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
-use ohx_domain::{EhrEndpoint, EhrName, LinkId};
+use ohx_domain::{EhrEndpoint, EhrName, Instant, LinkId};
 use ohx_fhir::EhrError;
 use ohx_runtime::EventFailure;
 use ohx_runtime::metrics::EHR_PAUSES;
@@ -138,7 +138,7 @@ impl Gate {
             return Err(EventFailure::Wait { reason, after });
         }
         let holder = uuid::Uuid::now_v7().to_string();
-        let mut leases = Leases { parts: &self.parts, holder, names: Vec::new(), only: None };
+        let mut leases = Leases { parts: &self.parts, holder, names: Vec::new(), only: None, since: None };
         let mut in_doubt = false;
         let result = match leases.take_all(ehr, only).await {
             Ok(()) => {
@@ -212,6 +212,8 @@ struct Leases<'a> {
     names: Vec<String>,
     /// The one among them that keeps other writers out.
     only: Option<String>,
+    /// When the first of them was taken.
+    since: Option<Instant>,
 }
 
 impl Leases<'_> {
@@ -219,6 +221,7 @@ impl Leases<'_> {
         let now = self.parts.clock.now();
         let taken = self.parts.store.acquire_lease(&name, &self.holder, LEASE, now).await?;
         if taken {
+            self.since.get_or_insert(now);
             self.names.push(name);
         }
         Ok(taken)
@@ -263,7 +266,8 @@ impl Leases<'_> {
     /// Does the work, and extends the leases until it is done.
     async fn keep_while<T>(&self, work: impl Future<Output = T>) -> Result<T, EventFailure> {
         let mut work = std::pin::pin!(work);
-        let mut extended = self.parts.clock.now();
+        // What was taken first runs out first: while the others were waited for, this process may have been stopped.
+        let mut extended = self.since.unwrap_or_else(|| self.parts.clock.now());
         loop {
             let mut look = std::pin::pin!(tokio::time::sleep(LOOK));
             let step = poll_fn(|context| {

@@ -199,6 +199,28 @@ async fn a_writer_that_was_stopped_for_longer_than_its_lease_sends_nothing_more(
 }
 
 #[tokio::test]
+async fn a_writer_that_was_stopped_while_it_waited_for_room_does_not_begin() {
+    let rig = Rig::new(1).await;
+    let (gate, other) = (rig.instance(), rig.instance());
+    let only = Some(Only::Link(LinkId::new()));
+    let (leave, left) = tokio::sync::oneshot::channel::<()>();
+    let mut full = std::pin::pin!(other.pass(&rig.ehr, None, async {
+        left.await.unwrap();
+        Ok(())
+    }));
+    let mut stopped =
+        std::pin::pin!(gate.pass::<()>(&rig.ehr, only, async { panic!("another has written since") }));
+    // It has the link, and waits for room.
+    let waiting = async { tokio::join!(&mut full, &mut stopped) };
+    tokio::time::timeout(Duration::from_millis(300), waiting).await.unwrap_err();
+    leave.send(()).unwrap();
+    full.await.unwrap();
+    rig.clock.advance(Duration::from_secs(61));
+    rig.instance().pass(&rig.ehr, only, async { Ok(()) }).await.unwrap();
+    assert!(stopped.await.unwrap_err().reason().contains("was lost"));
+}
+
+#[tokio::test]
 async fn work_that_takes_longer_than_a_lease_keeps_it() {
     let rig = Rig::new(1).await;
     let (gate, other) = (rig.instance(), rig.instance());
