@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use ohx_api::Access;
 use ohx_link::{Links, Redirects};
+use ohx_runtime::outbound::Reach;
 use ohx_runtime::parts::Parts;
 use ohx_runtime::serve::Service;
 
@@ -12,7 +13,9 @@ fn main() -> ExitCode {
         let access = Access::from_settings(&settings)?;
         let parts = Parts::from_settings(&settings).await?;
         let ready = parts.ready();
-        let links = Links::new(parts).with_redirects(Redirects::from_settings(&settings)?);
+        let links = Links::new(parts)
+            .with_redirects(Redirects::from_settings(&settings)?)
+            .with_reach(Reach::from_settings(&settings)?);
         Ok(Service::new(ohx_api::router(links, access), ready))
     })
 }

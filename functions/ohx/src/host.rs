@@ -13,6 +13,7 @@ use ohx_console::Console;
 use ohx_events::Function;
 use ohx_link::{Links, Redirects};
 use ohx_relay::StoreBury;
+use ohx_runtime::outbound::Reach;
 use ohx_runtime::parts::{self, Parts};
 use ohx_runtime::settings::SettingError;
 use ohx_runtime::{Settings, wrap};
@@ -62,7 +63,9 @@ impl Host {
         let console = Console::from_settings(settings)?;
         let parts = Parts::with_bus(settings, bus).await?;
         parts.store.migrate().await?;
-        let links = Links::new(parts).with_redirects(Redirects::from_settings(settings)?);
+        let links = Links::new(parts)
+            .with_redirects(Redirects::from_settings(settings)?)
+            .with_reach(Reach::from_settings(settings)?);
         let ready = links.parts().ready();
         let public = ohx_oauth::router(links.clone())
             .merge(ohx_webhook::router(links.clone(), ohx_webhook::forwarded_hops(settings)?))

@@ -102,6 +102,13 @@ async fn rotate(settings: &Settings, dry_run: bool) -> anyhow::Result<()> {
                 .await?
         }
     };
+    if !told.rewrapped.is_empty() {
+        let by: serde_json::Map<_, _> =
+            told.rewrapped.iter().map(|(place, n)| (place.as_str().to_owned(), json!(n))).collect();
+        let subject = format!("key:{}", keyring.newest());
+        note_in(&store, SystemClock.now(), &actor(settings), "keys.rotate", &subject, &Value::Object(by))
+            .await?;
+    }
     for (place, count) in &told.rewrapped {
         println!("{}: {count} sealed anew under {}", place.as_str(), keyring.newest());
     }

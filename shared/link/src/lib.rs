@@ -34,6 +34,7 @@ use std::sync::Arc;
 use ohx_domain::{EhrName, Link, LinkId, LinkState, ProviderName};
 use ohx_providers::{App, Provider, ProviderError};
 use ohx_runtime::EventFailure;
+use ohx_runtime::outbound::Reach;
 use ohx_runtime::parts::Parts;
 use ohx_seal::{DataKey, SealError, webhook_token};
 use ohx_store::StoreError;
@@ -204,6 +205,7 @@ pub struct Links {
     gate: Gate,
     patience: Patience,
     redirects: Arc<Redirects>,
+    reach: Arc<Reach>,
 }
 
 /// A link, opened: its key is in hand.
@@ -226,6 +228,7 @@ impl Links {
             gate,
             patience: Patience::default(),
             redirects: Arc::default(),
+            reach: Arc::default(),
         }
     }
 
@@ -239,6 +242,18 @@ impl Links {
     /// The addresses that patients may be sent back to.
     pub fn redirects(&self) -> &Redirects {
         &self.redirects
+    }
+
+    /// With what configuration may name as addresses to call. The calls themselves are held to it by [`Parts::http`].
+    #[must_use]
+    pub fn with_reach(mut self, reach: Reach) -> Self {
+        self.reach = Arc::new(reach);
+        self
+    }
+
+    /// What configuration may name as addresses to call.
+    pub fn reach(&self) -> &Reach {
+        &self.reach
     }
 
     /// What stands before the EHR endpoints.

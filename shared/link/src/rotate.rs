@@ -41,6 +41,7 @@ fn place(sealed_in: SealedIn, row: &str) -> Vec<&str> {
             let (link, seq) = row.split_once('/').unwrap_or((row, ""));
             vec!["erasures", link, seq, "grant"]
         }
+        SealedIn::Answers => vec!["idempotency", row],
     }
 }
 

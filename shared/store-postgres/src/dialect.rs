@@ -36,6 +36,20 @@ macro_rules! least {
     };
 }
 
+/// Bytes as hexadecimal text, in lower case.
+macro_rules! to_hex {
+    ($column:literal) => {
+        concat!("encode(", $column, ", 'hex')")
+    };
+}
+
+/// Hexadecimal text as bytes.
+macro_rules! from_hex {
+    ($text:literal) => {
+        concat!("decode(", $text, ", 'hex')")
+    };
+}
+
 /// Waits until no other transaction holds `lock`, and holds it until this one ends: for what is decided about rows
 /// that may not exist yet.
 pub(crate) async fn serialize(tx: &mut Transaction, lock: i64) -> Result<()> {

@@ -36,6 +36,20 @@ macro_rules! least {
     };
 }
 
+/// Bytes as hexadecimal text, in lower case.
+macro_rules! to_hex {
+    ($column:literal) => {
+        concat!("lower(hex(", $column, "))")
+    };
+}
+
+/// Hexadecimal text as bytes.
+macro_rules! from_hex {
+    ($text:literal) => {
+        concat!("unhex(", $text, ")")
+    };
+}
+
 /// Waits until no other transaction holds `lock`, and holds it until this one ends. There is only one writer anyway.
 #[expect(clippy::unused_async, reason = "PostgreSQL's has to ask the server")]
 pub(crate) async fn serialize(_: &mut Transaction, _: i64) -> Result<()> {

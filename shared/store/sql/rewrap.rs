@@ -39,6 +39,20 @@ const fn statements(place: SealedIn) -> (&'static str, &'static str) {
             "UPDATE erasures SET sealed_grant = $3, version = version + 1
              WHERE link || '/' || CAST(seq AS TEXT) = $1 AND done_at IS NULL AND sealed_grant = $2",
         ),
+        SealedIn::Answers => (
+            concat!(
+                "SELECT ",
+                to_hex!("digest"),
+                " AS place, answer AS sealed FROM idempotency WHERE answer IS NOT NULL AND digest > ",
+                from_hex!("$1"),
+                " ORDER BY digest LIMIT $2"
+            ),
+            concat!(
+                "UPDATE idempotency SET answer = $3 WHERE digest = ",
+                from_hex!("$1"),
+                " AND answer = $2"
+            ),
+        ),
     }
 }
 

@@ -18,12 +18,14 @@ pub enum SealedIn {
     /// What a provider can still be told with of a link that has ended; the row is the link's id and the end's number,
     /// with a slash between.
     Erasures,
+    /// An answer that is kept for a call with a key of idempotency; the row is the call's digest, in hexadecimal.
+    Answers,
 }
 
 impl SealedIn {
     /// Everything that is sealed under the keyring.
-    pub const ALL: [Self; 5] =
-        [Self::Providers, Self::Ehrs, Self::LinkKeys, Self::SigningKeys, Self::Erasures];
+    pub const ALL: [Self; 6] =
+        [Self::Providers, Self::Ehrs, Self::LinkKeys, Self::SigningKeys, Self::Erasures, Self::Answers];
 
     /// For a person.
     pub const fn as_str(self) -> &'static str {
@@ -33,6 +35,7 @@ impl SealedIn {
             Self::LinkKeys => "links' data keys",
             Self::SigningKeys => "signing keys",
             Self::Erasures => "grants of ended links",
+            Self::Answers => "kept answers",
         }
     }
 }

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 use utoipa::ToSchema;
 
-use super::{Wrong, auth_name, check_ehr};
+use super::{Wrong, auth_name, check_ehr, check_reach};
 use crate::http::etag::{changed, etag, if_match};
 use crate::http::{InBody, InPath, InQuery, Page, Paging};
 use crate::{problem, read, store_problem};
@@ -92,7 +92,7 @@ pub(crate) struct NewEhr {
 
 impl NewEhr {
     /// The endpoint, checked, and the secret that belongs to it.
-    fn checked(self, name: EhrName) -> Result<(EhrEndpoint, Option<SecretString>), Wrong> {
+    fn checked(self, links: &Links, name: EhrName) -> Result<(EhrEndpoint, Option<SecretString>), Wrong> {
         let default = if self.token.is_some() { EhrAuth::Bearer } else { EhrAuth::None };
         let auth = self.auth.unwrap_or(default);
         let mut endpoint = EhrEndpoint::new(name, self.base_url);
@@ -105,6 +105,10 @@ impl NewEhr {
         endpoint.concurrency = self.concurrency.unwrap_or(endpoint.concurrency);
         endpoint.provenance = self.provenance.unwrap_or(endpoint.provenance);
         check_ehr(&endpoint)?;
+        check_reach(links, "base_url", &endpoint.base_url)?;
+        if let Some(url) = endpoint.oauth.as_ref().and_then(|oauth| oauth.token_url.as_ref()) {
+            check_reach(links, "oauth/token_url", url)?;
+        }
         let is = auth_name(auth);
         for (field, given, belongs, to) in [
             ("token", &self.token, auth == EhrAuth::Bearer, "bearer"),
@@ -190,7 +194,7 @@ pub(crate) async fn create(
     InBody(mut new): InBody<NewEhr>,
 ) -> Result<impl IntoResponse, Problem> {
     let name = new.name.take().ok_or_else(|| Wrong::new("name", "name is missing"))?;
-    let (endpoint, secret) = new.checked(name.clone())?;
+    let (endpoint, secret) = new.checked(&links, name.clone())?;
     if endpoint.auth.uses_secret() && secret.is_none() {
         return Err(lacks_secret(endpoint.auth).into());
     }
@@ -229,7 +233,7 @@ pub(crate) async fn replace(
         return Err(Wrong::new("name", "an endpoint keeps its name: links refer to it").into());
     }
     let before = kept(&links, &name).await?;
-    let (endpoint, secret) = new.checked(name.clone())?;
+    let (endpoint, secret) = new.checked(&links, name.clone())?;
     let stays = before.has_secret && before.config.auth == endpoint.auth;
     let sealed = secret.map(|secret| seal(&links, &name, &secret)).transpose()?;
     let change = match &sealed {

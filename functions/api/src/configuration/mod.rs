@@ -10,7 +10,9 @@ use std::collections::BTreeSet;
 
 use http::StatusCode;
 use ohx_domain::ProviderApp;
+use ohx_link::Links;
 use ohx_runtime::Problem;
+use url::Url;
 
 pub use check_ehr::{auth_name, check_ehr};
 
@@ -36,6 +38,14 @@ impl From<Wrong> for Problem {
     fn from(Wrong { field, what }: Wrong) -> Self {
         of_field(StatusCode::UNPROCESSABLE_ENTITY, &format!("#/{field}"), what)
     }
+}
+
+/// Whether an address may be called at all. Names are judged when they are called: here only what is written in numbers.
+fn check_reach(links: &Links, field: &str, url: &Url) -> Result<(), Wrong> {
+    links
+        .reach()
+        .check(url)
+        .map_err(|error| Wrong::new(field, format!("{}: {error}", field.replace('/', "."))))
 }
 
 /// Whether a map has only names that the adapter knows.

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 use utoipa::ToSchema;
 
-use super::{Wrong, check_provider, ehrs::told};
+use super::{Wrong, check_provider, check_reach, ehrs::told};
 use crate::http::etag::{changed, etag, if_match};
 use crate::http::{InBody, InPath, InQuery, Page, Paging};
 use crate::{problem, read, store_problem};
@@ -117,6 +117,9 @@ impl NewApp {
             options: self.options,
         };
         check_provider(&app, self.secrets.keys())?;
+        for (of, url) in &app.base_urls {
+            check_reach(links, &format!("base_urls/{of}"), url)?;
+        }
         let mut secrets = self.secrets;
         if let Some(secret) = self.client_secret {
             secrets.insert(ohx_link::secrets::CLIENT.to_owned(), secret);

@@ -57,6 +57,13 @@ async fn what_is_wrong_with_an_endpoint_is_pointed_at() {
     let base = json!({"name": "ward", "base_url": "https://ehr.example/fhir"});
     for (more, pointer) in [
         (json!({"base_url": "ftp://ehr.example"}), "#/base_url"),
+        // The metadata service of clouds, the machine itself, and the network behind it.
+        (json!({"base_url": "http://169.254.169.254/fhir"}), "#/base_url"),
+        (json!({"base_url": "http://[::ffff:127.0.0.1]/fhir"}), "#/base_url"),
+        (
+            json!({"auth": "smart-backend", "oauth": {"client_id": "c", "token_url": "https://10.0.0.1/token"}}),
+            "#/oauth/token_url",
+        ),
         (json!({"batch_size": 0}), "#/batch_size"),
         (json!({"auth": "bearer"}), "#/token"),
         (json!({"client_secret": "x"}), "#/client_secret"),
@@ -103,8 +110,15 @@ async fn a_provider_app_keeps_its_secrets_and_stays_while_links_use_it() {
     let (status, ..) =
         api.call(Method::DELETE, &format!("{EHRS}clinic/"), &[("if-match", &clinic)], None).await;
     assert_eq!(status, 409);
-    let bad = json!({"name": "third", "type": "withings", "client_id": "a", "records": ["getmood"]});
-    assert_eq!(api.post(PROVIDERS, &[], &bad).await.2["errors"][0]["pointer"], "#/records");
+    let bad = json!({"name": "third", "type": "withings", "client_id": "a"});
+    for (field, wrong, pointer) in [
+        ("records", json!(["getmood"]), "#/records"),
+        ("base_urls", json!({"api": "http://localhost.:6379/"}), "#/base_urls/api"),
+    ] {
+        let mut body = bad.clone();
+        body[field] = wrong;
+        assert_eq!(api.post(PROVIDERS, &[], &body).await.2["errors"][0]["pointer"], pointer);
+    }
 }
 
 /// A link with a sync of two requests.
