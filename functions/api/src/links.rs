@@ -288,10 +288,12 @@ pub(crate) async fn disconnect(
     let ending: Ending = match body.trim_ascii() {
         [] => Ending::default(),
         // What was sent is not repeated.
-        given => serde_json::from_slice(given).map_err(|_| {
-            let expected = "the body may be empty, or {\"mark_entered_in_error\": true} or false";
-            Problem::new(StatusCode::BAD_REQUEST, expected)
-        })?,
+        given => serde_json::from_slice::<Option<Ending>>(given)
+            .map_err(|_| {
+                let expected = "the body may be empty, or {\"mark_entered_in_error\": true} or false";
+                Problem::new(StatusCode::BAD_REQUEST, expected)
+            })?
+            .unwrap_or_default(),
     };
     let ended = links
         .disconnect(read(&id)?, "disconnected through the API", ending.mark_entered_in_error)

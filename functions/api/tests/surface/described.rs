@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
+use axum::extract::Request;
 use ohx_runtime::serve::serve_on;
 use tokio::net::TcpListener;
 
@@ -58,7 +60,13 @@ async fn schemathesis_finds_nothing() {
     let api = Api::new().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/api/openapi.json", listener.local_addr().unwrap());
-    let serving = tokio::spawn(serve_on(listener, api.router.clone(), std::future::pending()));
+    // A second for each call: the fuzzer is never faster than a caller may be, and 429 hides nothing.
+    let clock = api.clock.clone();
+    let router = api.router.clone().layer(axum::middleware::map_request(move |request: Request| {
+        clock.advance(Duration::from_secs(1));
+        std::future::ready(request)
+    }));
+    let serving = tokio::spawn(serve_on(listener, router, std::future::pending()));
     let fuzzed = tokio::task::spawn_blocking(move || {
         run(Command::new(program("schemathesis/bin/schemathesis"))
             .current_dir(root().join("target"))
