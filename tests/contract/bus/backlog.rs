@@ -96,9 +96,9 @@ async fn a_webhook_overtakes_a_hundred_thousand_at_redis() {
     let mut connection = redis.connection().await;
     let stream = redis.stream(Function::Fetch, "low");
     let written = serde_json::to_string(&fetch("low-N".into(), Priority::Low)).unwrap();
-    for begun in (0..BACKLOG).step_by(5000) {
+    for begun in (0..BACKLOG).step_by(500) {
         let mut pipeline = redis::pipe();
-        for n in begun..begun + 5000 {
+        for n in begun..begun + 500 {
             let event = written.replace("low-N", &format!("low-{n}"));
             let add = pipeline.cmd("XADD").arg(&stream).arg("*").arg("event").arg(event);
             add.arg("attempts").arg(0).ignore();
