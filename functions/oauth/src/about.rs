@@ -12,7 +12,6 @@ use crate::words::{Language, Words, fill};
 
 /// A link in the words of a language.
 pub(crate) struct About {
-    pub(crate) language: Language,
     pub(crate) words: &'static Words,
     /// The service that the patient has an account at.
     pub(crate) provider: String,
@@ -58,7 +57,7 @@ impl About {
             }
         }
         let clinic = words.list(&clinics);
-        Ok(Self { language, words, provider, clinic, topics, app, days: words.number(oauth.days.0.into()) })
+        Ok(Self { words, provider, clinic, topics, app, days: words.number(oauth.days.0.into()) })
     }
 
     /// A text with the provider's and the clinic's names in it.

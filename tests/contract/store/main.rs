@@ -11,6 +11,7 @@ mod dead_letters;
 mod dead_letters_replay;
 mod engines;
 mod erasures;
+mod history;
 mod ledger_completion;
 mod ledger_coverage;
 mod ledger_lists;
