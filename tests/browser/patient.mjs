@@ -194,6 +194,7 @@ const scenarios = {
     await has(page.locator('h1'), 'Verbunden');
     await tabTo(page, '#disconnect');
     await page.keyboard.press('Enter');
+    await page.waitForURL('**/disconnect/**');
     await tabTo(page, 'button.stop');
     await page.keyboard.press('Enter');
     await has(page.locator('h1'), 'Verbindung getrennt');

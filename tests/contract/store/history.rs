@@ -48,8 +48,7 @@ async fn the_history_is_what_was_asked_for_since_the_consent(rig: Rig) {
 }
 
 async fn an_address_of_a_page_is_good_until_it_ends(rig: Rig) {
-    let ticket =
-        Ticket { digest: [9; 32], kind: TicketKind::Page, link: LinkId::new(), expires_at: at(100) };
+    let ticket = Ticket { digest: [9; 32], kind: TicketKind::Page, link: LinkId::new(), expires_at: at(100) };
     rig.store.put_ticket(&ticket, at(0)).await.unwrap();
     let peek = async |kind, now| rig.other.peek_ticket(&[9; 32], kind, at(now)).await.unwrap();
     for _ in 0..2 {
