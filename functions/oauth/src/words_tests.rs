@@ -22,6 +22,11 @@ fn places(text: &str) -> BTreeSet<&str> {
     text.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(name, _)| name).collect()
 }
 
+/// "The address from {clinic}" would need another case in German: there it is said otherwise.
+fn without_clinic(text: &str) -> BTreeSet<&str> {
+    places(text).into_iter().filter(|place| *place != "clinic").collect()
+}
+
 #[test]
 fn every_language_says_the_same_things_with_the_same_names_in_them() {
     let english = texts(FILES[0].1);
@@ -37,14 +42,10 @@ fn every_language_says_the_same_things_with_the_same_names_in_them() {
             assert!(!text.trim().is_empty() && !text.contains('"'), "{code} {name}");
             let filled = places(text);
             assert!(filled.iter().all(|place| known.contains(place)), "{code} {name}: {text}");
-            // "The address from {clinic}" would need another case in German.
-            let without_clinic = |places: BTreeSet<&str>| {
-                places.into_iter().filter(|p| *p != "clinic").collect::<BTreeSet<_>>()
-            };
             let own = BTreeSet::from(["declined_text", "no_profile", "keep_short"]);
             let (mine, theirs) = (places(text), places(original));
             if own.contains(name.as_str()) {
-                assert_eq!(without_clinic(mine), without_clinic(theirs), "{code} {name}");
+                assert_eq!(without_clinic(text), without_clinic(original), "{code} {name}");
             } else if name != "revoke" {
                 assert_eq!(mine, theirs, "{code} {name}: {text}");
             }
