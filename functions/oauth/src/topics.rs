@@ -125,8 +125,10 @@ mod tests {
             _ if begins(&["sleep-heart-rate", "sleep-hrv", "heart-rate", "resting-heart", "hrv-"]) => {
                 Topic::HeartRate
             }
+            _ if begins(&["respiratory-rate", "breathing-", "chest-movement", "sleep-respiratory"]) => {
+                Topic::Breathing
+            }
             _ if begins(&["sleep-", "withings-index"]) => Topic::Sleep,
-            _ if begins(&["respiratory-rate", "breathing-", "chest-movement"]) => Topic::Breathing,
             _ if begins(&["ecg", "qrs-", "pr-interval", "qt"]) => Topic::HeartRhythm,
             _ if begins(&["glucose"]) => Topic::Glucose,
             _ if begins(&["oxygen-saturation"]) => Topic::Oxygen,

@@ -39,6 +39,9 @@ fn every_language_says_the_same_things_with_the_same_names_in_them() {
         assert_eq!(texts.len(), english.len(), "{code}");
         for ((name, text), (expected, original)) in texts.iter().zip(&english) {
             assert_eq!(name, expected, "{code}: in the order of the English file");
+            if name == "thousands" {
+                continue;
+            }
             assert!(!text.trim().is_empty() && !text.contains('"'), "{code} {name}");
             let filled = places(text);
             assert!(filled.iter().all(|place| known.contains(place)), "{code} {name}: {text}");
@@ -49,7 +52,7 @@ fn every_language_says_the_same_things_with_the_same_names_in_them() {
             } else if name != "revoke" {
                 assert_eq!(mine, theirs, "{code} {name}: {text}");
             }
-            let same = text == original && !["and", "thousands", "date", "code"].contains(&name.as_str());
+            let same = text == original && !["and", "date", "code"].contains(&name.as_str());
             assert!(code == "en" || !same || text.len() < 14, "{code} {name} is not translated");
         }
     }
