@@ -123,7 +123,7 @@ const scenarios = {
       assert.equal(await language(page), code);
       await settled(page);
       await has(page.locator('#region'), done);
-      assert.equal(await page.locator('.steps li').count(), 5);
+      assert.equal(await page.locator('.steps li').count(), 4);
       assert.equal(await page.locator('#disconnect').count(), 0);
       // The clinic's address leads to the receipt by now.
       await page.goto(task.addresses[n]);

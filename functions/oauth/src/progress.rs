@@ -106,7 +106,10 @@ fn told(about: &About, receipt: &Receipt) -> Region {
         ReceiptState::Incomplete => words.not_all,
     };
     let mut steps: Vec<(String, &'static str, bool)> = Vec::new();
-    for step in &receipt.steps {
+    // What only the clinic can ask for is of no interest where it has not.
+    let unasked =
+        |step: &&Step| step.step != StepName::MarkEnteredInError || step.state != StepState::NotNeeded;
+    for step in receipt.steps.iter().filter(unasked) {
         let told = (about.say(name(words, step.step)), state(words, step), step.state == StepState::Failed);
         // The same of several places is said once.
         if !steps.contains(&told) {

@@ -129,7 +129,7 @@ pub(super) const WORDS: Words = Words {
         step_devices: "Ihre Geräte in Ihrer Patientenakte abmelden",
         step_mark: "Ihre Messwerte in der Patientenakte als ungültig kennzeichnen",
         done: "erledigt",
-        pending: "noch nicht, wird wieder versucht",
+        pending: "noch nicht, geht von allein weiter",
         not_needed: "nicht nötig",
         not_offered: "nicht möglich",
         failed: "nicht gelungen",

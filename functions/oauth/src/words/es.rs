@@ -129,7 +129,7 @@ pub(super) const WORDS: Words = Words {
         step_devices: "Dar de baja sus dispositivos en su historia clínica",
         step_mark: "Marcar sus mediciones en la historia clínica como no válidas",
         done: "hecho",
-        pending: "todavía no, se intentará de nuevo",
+        pending: "todavía no, sigue automáticamente",
         not_needed: "no es necesario",
         not_offered: "no es posible",
         failed: "no funcionó",

@@ -129,7 +129,7 @@ pub(super) const WORDS: Words = Words {
         step_devices: "Retirer vos appareils de votre dossier médical",
         step_mark: "Marquer vos mesures comme non valables dans le dossier médical",
         done: "fait",
-        pending: "pas encore, sera réessayé",
+        pending: "pas encore, continue automatiquement",
         not_needed: "pas nécessaire",
         not_offered: "pas possible",
         failed: "n’a pas réussi",
