@@ -9,6 +9,7 @@ mod devices;
 mod ehrs;
 mod lifecycle;
 mod mappings;
+mod patient_page;
 mod pipeline;
 mod providers;
 mod records;

@@ -84,7 +84,7 @@ impl Alive {
     pub fn new(parts: Parts) -> Self {
         let links = Links::new(parts);
         let webhook = ohx_webhook::router(links.clone(), ohx_webhook::ForwardedHops(0));
-        let public = ohx_oauth::router(links.clone()).merge(webhook);
+        let public = ohx_oauth::router(links.clone(), ohx_oauth::PageDays::default()).merge(webhook);
         let inner = BTreeMap::from([
             (Function::Nightly, ohx_nightly::router(links.clone())),
             (Function::Fetch, ohx_fetch::router(links.clone())),

@@ -16,7 +16,7 @@ use ohx_seal::generate_key;
 use ohx_store::SharedStore;
 use ohx_tests::outside::http;
 use ohx_tests::proxy::Proxy;
-use ohx_tests::services;
+use ohx_tests::{patient, services};
 use secrecy::ExposeSecret as _;
 use tokio::net::TcpListener;
 
@@ -218,14 +218,8 @@ impl World {
         let link = Link::pending(app, ehr, chart, cloud::BACKFILL, links.parts().clock.now());
         self.store.insert_link(&link).await.expect("a link");
         let address = ticket::connect_address(links.parts(), link.id).await.expect("an address");
-        let begun = self.outside.get(address).send().await.expect("oauth answers");
-        let header = |answer: &reqwest::Response, name: &str| {
-            let values = answer.headers().get_all(name).iter();
-            values.map(|value| value.to_str().expect("text").to_owned()).collect::<Vec<_>>()
-        };
-        let cookies = header(&begun, "set-cookie");
-        let cookies: Vec<&str> = cookies.iter().filter_map(|cookie| cookie.split(';').next()).collect();
-        let page: url::Url = header(&begun, "location")[0].parse().expect("the consent page");
+        let (cookie, page) = patient::begin_with(&self.outside, address.as_str()).await;
+        let page: url::Url = page.parse().expect("the consent page");
         let redirect = page.query_pairs().find(|(name, _)| name == "redirect_uri").expect("a redirect").1;
         from.register(&redirect, &self.public_url);
         let user = [("user".to_owned(), person.clone())];
@@ -233,10 +227,9 @@ impl World {
         let mut action = page.clone();
         action.set_query(None);
         let sent = self.outside.post(action).form(&form).send().await.expect("the provider answers");
-        let back = header(&sent, "location").remove(0);
-        let ended = self.outside.get(back).header("cookie", cookies.join("; ")).send().await;
-        let ended = ended.expect("oauth answers");
-        assert_eq!(ended.status(), 200, "{}", ended.text().await.unwrap_or_default());
+        let back = sent.headers()["location"].to_str().expect("text");
+        let (status, page) = patient::finish_with(&self.outside, back, Some(&cookie)).await;
+        assert_eq!(status, 200, "{page}");
         Patient { link: link.id, cloud, person, reference }
     }
 

@@ -120,7 +120,7 @@ impl World {
             }));
         }
         configure(&outside, &all[0]).await;
-        let router = ohx_oauth::router(all[0].clone());
+        let router = ohx_oauth::router(all[0].clone(), ohx_oauth::PageDays::default());
         tokio::spawn(async move { axum::serve(listener, router).await });
         let link = connect(&outside, &all[0], 1).await;
         Self { outside, clock, processes: all, events, link, _folder: folder }

@@ -45,7 +45,7 @@ pub const REDIS_WIRE: &str = "Redis: all that went to it and came back";
 pub const SQS_WIRE: &str = "SQS: every message that was sent or received, with its attributes";
 pub const METRICS: &str = "/metrics of every function";
 pub const ANSWERS: &str =
-    "answers of the API: links, coverage, syncs, dead letters, imports, receipts, checks";
+    "answers of the API: links, coverage, syncs, dead letters, imports, receipts, checks; pages of patients";
 
 /// Reads all of them.
 pub async fn all(shape: Shape, deployment: &Deployment, taps: &Taps) -> Vec<Place> {

@@ -397,7 +397,7 @@ impl World {
         assert!(self.ehr.lied() >= 6, "most were told");
         let letters = self.deployment.get("/api/publishers/dead-letters/").await;
         assert!(
-            letters.as_array().is_some_and(|all| !all.is_empty()),
+            letters["items"].as_array().is_some_and(|all| !all.is_empty()),
             "the refused reading is a dead letter"
         );
     }
@@ -495,6 +495,18 @@ impl World {
         assert!(!self.deployment.logs().contains("panicked"), "{}", tail(&self.deployment.logs()));
     }
 
+    /// The page that the patient of a link sees.
+    async fn seen_by_the_patient(&mut self, link: &str) {
+        let path = format!("/api/base/provider-links/{link}/initiate_oauth2/");
+        let (status, address) = self.deployment.post(&path, &Value::Null).await;
+        assert_eq!(status, 200, "{address}");
+        let sent = http().get(address["connect_url"].as_str().unwrap()).send().await.unwrap();
+        let page = sent.url().join(sent.headers()["location"].to_str().unwrap()).unwrap();
+        let page = http().get(page).send().await.unwrap();
+        assert_eq!(page.status(), 200);
+        self.answers.push(page.text().await.unwrap().into());
+    }
+
     /// A link ends while its provider lies, another one as it should.
     async fn ended(&mut self, links: &[(&str, String)]) {
         for (n, (provider, link)) in links.iter().enumerate() {
@@ -505,9 +517,11 @@ impl World {
             }
             let path = format!("/api/base/provider-links/{link}/disconnect/");
             if n < 3 {
+                self.seen_by_the_patient(link).await;
                 let (status, ended) = self.deployment.post(&path, &json!({})).await;
                 assert_eq!(status, 200, "{ended}");
                 self.answers.push(ended);
+                self.seen_by_the_patient(link).await;
             }
         }
         // Also what follows of it.

@@ -58,9 +58,17 @@ pub async fn consent(outside: &Outside, address: &str, person: &str) -> (u16, St
     finish(&back, Some(&cookie)).await
 }
 
-/// Opens the address; gives the cookies and where the browser is sent.
+/// Opens the address, and says yes on the page that it shows; gives the cookies and where the browser is sent.
 pub async fn begin(address: &str) -> (String, String) {
-    let response = http().get(address).send().await.expect("oauth answers");
+    begin_with(&http(), address).await
+}
+
+/// The same with a client of one's own.
+pub async fn begin_with(client: &reqwest::Client, address: &str) -> (String, String) {
+    let page = client.get(address).send().await.expect("oauth answers");
+    assert_eq!(page.status(), 200, "the page of {address}");
+    assert!(page.headers().get("set-cookie").is_none(), "looking at an address begins nothing");
+    let response = answer(client, address, "continue").await;
     assert_eq!(response.status(), 303, "{}", response.status());
     let header = |name: &str| response.headers()[name].to_str().expect("text").to_owned();
     let set = response.headers().get_all("set-cookie").iter();
@@ -68,12 +76,39 @@ pub async fn begin(address: &str) -> (String, String) {
     (cookies.collect::<Vec<_>>().join("; "), header("location"))
 }
 
-/// Comes back from the provider; gives status and text of the page.
+/// Answers the page of an address: `continue` or `decline`.
+pub async fn answer(client: &reqwest::Client, address: &str, answer: &str) -> reqwest::Response {
+    let origin = address.parse::<url::Url>().expect("a URL").origin().ascii_serialization();
+    let form = client.post(address).header("origin", origin).form(&[("answer", answer)]);
+    form.send().await.expect("oauth answers")
+}
+
+/// Comes back from the provider; gives status and text of the page that the browser ends on.
 pub async fn finish(back: &str, cookie: Option<&str>) -> (u16, String) {
-    let mut request = http().get(back);
+    finish_with(&http(), back, cookie).await
+}
+
+/// The same with a client of one's own.
+pub async fn finish_with(client: &reqwest::Client, back: &str, cookie: Option<&str>) -> (u16, String) {
+    let (response, _) = come_back(client, back, cookie).await;
+    (response.status().as_u16(), response.text().await.expect("a page"))
+}
+
+/// The same; gives the answer, and the address of the patient's own page where there is one.
+pub async fn come_back(
+    client: &reqwest::Client,
+    back: &str,
+    cookie: Option<&str>,
+) -> (reqwest::Response, Option<url::Url>) {
+    let mut request = client.get(back);
     if let Some(cookie) = cookie {
         request = request.header("cookie", cookie);
     }
     let response = request.send().await.expect("oauth answers");
-    (response.status().as_u16(), response.text().await.expect("a page"))
+    let Some(to) = response.headers().get("location") else { return (response, None) };
+    let page = response.url().join(to.to_str().expect("text")).expect("a URL");
+    if !page.path().contains("/oauth/link/") {
+        return (response, None);
+    }
+    (client.get(page.clone()).send().await.expect("oauth answers"), Some(page))
 }

@@ -1,8 +1,8 @@
 //! The end of a consent.
 
 use axum::extract::{Path, Query, State};
-use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, StatusCode, header};
+use axum::response::Response;
+use http::HeaderMap;
 use ohx_domain::{Link, LinkId, LinkState, ProviderName};
 use ohx_events::plain::LinkConnected;
 use ohx_events::{Envelope, Priority, types};
@@ -10,19 +10,16 @@ use ohx_link::{LinkError, Links, TokenPair, account_digest, audit, ticket};
 use ohx_providers::{Grant, ProviderError, Remedy};
 use ohx_runtime::trace::traceparent;
 use ohx_store::{Connection, StoreError, TicketKind};
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::json;
 use subtle::ConstantTimeEq as _;
 
-use crate::out_of_reach;
-use crate::pages::Page;
-
-/// What a patient reads whose account exists, but not for health data.
-const NO_PROFILE: &str = "This Google account has no Google Health (Fitbit) profile yet, so there is nothing to share. Set it up in the app or at fitbit.google.com/auth/signup with the same account, then open the address from your clinic again.";
-
-const STATE: &str = "ohx_state";
-const VERIFIER: &str = "ohx_verifier";
+use crate::about::About;
+use crate::notice::{Notice, Problem, allowed, notice, sent_to};
+use crate::page::{Frame, html};
+use crate::words::Language;
+use crate::{Oauth, cookies, see_other};
 
 /// Where the provider sends the patient back to. It has to be registered with the provider as it is.
 pub(crate) fn redirect_uri(links: &Links, provider: &ProviderName) -> url::Url {
@@ -34,26 +31,9 @@ pub(crate) fn new_verifier() -> SecretString {
     ticket::random().into()
 }
 
-/// Binds a consent to the browser that began it: somebody else's callback address does nothing in this one, and a code
-/// that leaked is of no use without the verifier, which only this browser holds.
-pub(crate) fn cookies(state: &str, verifier: &SecretString, secure: bool) -> [String; 2] {
-    let secure = if secure { "; Secure" } else { "" };
-    [(STATE, state), (VERIFIER, verifier.expose_secret())]
-        .map(|(name, value)| format!("{name}={value}; Path=/; Max-Age=900; HttpOnly; SameSite=Lax{secure}"))
-}
-
-fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
-    headers
-        .get_all(header::COOKIE)
-        .iter()
-        .filter_map(|v| v.to_str().ok())
-        .flat_map(|v| v.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='))
-        .find_map(|(found, value)| (found == name).then_some(value))
-}
-
 fn cookie_matches(headers: &HeaderMap, state: &str) -> bool {
-    cookie(headers, STATE).is_some_and(|value| bool::from(value.as_bytes().ct_eq(state.as_bytes())))
+    cookies::get(headers, cookies::STATE)
+        .is_some_and(|value| bool::from(value.as_bytes().ct_eq(state.as_bytes())))
 }
 
 /// What a provider may send back.
@@ -63,29 +43,47 @@ pub(crate) struct Returned {
     code: Option<SecretString>,
 }
 
+/// `GET /oauth/callback/{provider}`: on to the patient's own page, or to the app that wants the patient back.
 pub(crate) async fn callback(
-    State(links): State<Links>,
+    State(oauth): State<Oauth>,
     Path(provider): Path<String>,
     Query(returned): Query<Returned>,
     headers: HeaderMap,
 ) -> Response {
-    let begun = match begun(&links, &provider, &returned, &headers).await {
+    let language = Language::of(None, &headers);
+    let begun = match begun(&oauth.links, &provider, &returned, &headers).await {
         Ok(begun) => begun,
         // Whose it is, is not known: there is nowhere to send anybody.
-        Err(page) => return page.into_response(),
+        Err(problem) => return notice(&oauth, language, problem, None, None),
     };
-    let (page, target) = match end(&links, &begun, returned.code).await {
-        Ok(page) => (page, &begun.link.success_url),
-        Err(page) => (page, &begun.link.error_url),
-    };
-    match target.as_deref().map(|target| links.redirects().allowed(target)) {
-        Some(Ok(target)) => page.sent_to(target, begun.link.id),
-        // It was allowed when the link was made.
-        Some(Err(why)) => {
-            tracing::warn!(link = %begun.link.id, %why, "the patient is not sent back");
-            page.into_response()
+    let id = begun.link.id;
+    match end(&oauth.links, &begun, returned.code).await {
+        Ok(()) => match allowed(&oauth, id, begun.link.success_url.as_deref()) {
+            Some(target) => sent_to(target, id, "connected"),
+            None => own_page(&oauth, &begun.link, language).await,
+        },
+        Err(problem) => match allowed(&oauth, id, begun.link.error_url.as_deref()) {
+            Some(target) => sent_to(target, id, problem.word()),
+            None => {
+                let about = About::of(&oauth, &begun.link, language).await.ok();
+                notice(&oauth, language, problem, about.as_ref(), None)
+            }
+        },
+    }
+}
+
+/// Leads to the patient's own page, at an address that is made for it now.
+async fn own_page(oauth: &Oauth, link: &Link, language: Language) -> Response {
+    match ticket::issue(oauth.links.parts(), link.id, TicketKind::Page, oauth.lasts()).await {
+        Ok(ticket) => see_other(&format!("{}/link/{ticket}/?lang={}", oauth.base, language.code())),
+        Err(error) => {
+            // The patient is connected, and can have an address from the clinic.
+            tracing::error!(link = %link.id, %error, "the patient's own page has no address");
+            let frame = Frame::once(oauth, language);
+            let title = frame.words.page.connected.to_owned();
+            let text = frame.words.page.steady.to_owned();
+            html(http::StatusCode::OK, &Notice { frame, title, text, link: None })
         }
-        None => page.into_response(),
     }
 }
 
@@ -95,65 +93,52 @@ struct Begun {
     verifier: SecretString,
 }
 
-fn stale() -> Page {
-    let text = "This consent has expired, was used already, or began in another browser. Please open the address from your clinic again.";
-    Page::error(StatusCode::BAD_REQUEST, "expired", text)
-}
-
 async fn begun(
     links: &Links,
     provider: &str,
     returned: &Returned,
     headers: &HeaderMap,
-) -> Result<Begun, Page> {
+) -> Result<Begun, Problem> {
     let parts = links.parts();
-    let state = returned.state.as_deref().ok_or_else(stale)?;
+    let state = returned.state.as_deref().ok_or(Problem::Stale)?;
     if !cookie_matches(headers, state) {
-        return Err(stale());
+        return Err(Problem::Stale);
     }
-    let verifier: SecretString = cookie(headers, VERIFIER).ok_or_else(stale)?.into();
+    let verifier: SecretString = cookies::get(headers, cookies::VERIFIER).ok_or(Problem::Stale)?.into();
     let taken = parts.store.take_ticket(&ticket::digest(state), TicketKind::State, parts.clock.now()).await;
-    let id = taken.map_err(|e| out_of_reach(&LinkError::Store(e)))?.ok_or_else(stale)?;
-    let link = links.get(id).await.map_err(|e| out_of_reach(&e))?;
+    let id = taken.map_err(|e| Problem::out_of_reach(&LinkError::Store(e)))?.ok_or(Problem::Stale)?;
+    let link = links.get(id).await.map_err(|e| Problem::out_of_reach(&e))?;
     if link.provider.as_str() != provider {
-        return Err(stale());
+        return Err(Problem::Stale);
     }
     Ok(Begun { link, verifier })
 }
 
-async fn end(links: &Links, begun: &Begun, code: Option<SecretString>) -> Result<Page, Page> {
+async fn end(links: &Links, begun: &Begun, code: Option<SecretString>) -> Result<(), Problem> {
     let Begun { link, verifier } = begun;
     let (parts, id) = (links.parts(), link.id);
     let Some(code) = code else {
         tracing::info!(link = %id, "the patient declined");
-        return Err(Page::error(
-            StatusCode::OK,
-            "declined",
-            "You did not share anything. To connect after all, open the address from your clinic again.",
-        ));
+        return Err(Problem::Declined);
     };
-    let (app, adapter) = links.app(&link.provider).await.map_err(|e| out_of_reach(&e))?;
+    let (app, adapter) = links.app(&link.provider).await.map_err(|e| Problem::out_of_reach(&e))?;
     let asked_at = parts.clock.now();
     let redirect = redirect_uri(links, &link.provider);
     let grant = adapter.exchange_code(&app, &code, &redirect, verifier).await.map_err(|source| {
         if let ProviderError::AccountNotLinked { .. } = source {
             tracing::info!(link = %id, error = %source, "no profile at the provider");
-            return Page::error(StatusCode::OK, "no-profile", NO_PROFILE);
+            return Problem::NoProfile;
         }
         let again = matches!(source.remedy(), Remedy::Reauthorize | Remedy::Refresh);
-        let page = out_of_reach(&LinkError::provider(id, source));
-        if again { stale() } else { page }
+        let problem = Problem::out_of_reach(&LinkError::provider(id, source));
+        if again { Problem::Stale } else { problem }
     })?;
     connect(links, link, &grant, asked_at).await.map_err(|error| match error {
         LinkError::Store(StoreError::Conflict { .. }) => {
             tracing::warn!(link = %id, "the account is connected for another patient");
-            Page::error(
-                StatusCode::CONFLICT,
-                "account-in-use",
-                "This account is already connected for another patient. Please sign in at the provider with your own account, or ask your clinic.",
-            )
+            Problem::AccountInUse
         }
-        error => out_of_reach(&error),
+        error => Problem::out_of_reach(&error),
     })?;
     let again = link.state == LinkState::ReauthorizationRequired;
     let detail = json!({"provider": link.provider, "again": again});
@@ -165,7 +150,7 @@ async fn end(links: &Links, begun: &Begun, code: Option<SecretString>) -> Result
         // The tokens are stored: the nightly run finds the link and all that it lacks.
         tracing::error!(link = %id, error = %error, "link.connected was not sent; the nightly run will begin the sync");
     }
-    Ok(Page::connected())
+    Ok(())
 }
 
 async fn connect(

@@ -67,7 +67,7 @@ impl Host {
             .with_redirects(Redirects::from_settings(settings)?)
             .with_reach(Reach::from_settings(settings)?);
         let ready = links.parts().ready();
-        let public = ohx_oauth::router(links.clone())
+        let public = ohx_oauth::router(links.clone(), ohx_oauth::page_days(settings)?)
             .merge(ohx_webhook::router(links.clone(), ohx_webhook::forwarded_hops(settings)?))
             .merge(ohx_api::router(links.clone(), access))
             // It asks the API over HTTP, as it does where it is deployed on its own.

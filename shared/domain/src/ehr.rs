@@ -198,6 +198,9 @@ impl FhirVersion {
 pub struct EhrEndpoint {
     /// What links refer to.
     pub name: EhrName,
+    /// What patients know it by, such as `St. Anna Hospital`. Without it they read of "your clinic".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
     /// The FHIR base URL.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = "uri"))]
     pub base_url: Url,
@@ -232,6 +235,7 @@ impl EhrEndpoint {
     pub fn new(name: EhrName, base_url: Url) -> Self {
         Self {
             name,
+            title: None,
             base_url,
             fhir_version: FhirVersion::R5,
             auth: EhrAuth::None,

@@ -318,6 +318,8 @@ pub struct Kind {
     pub name: &'static str,
     /// For a person.
     pub title: &'static str,
+    /// What patients know the service by, whose account they have.
+    pub brand: &'static str,
     /// Its records, by name.
     pub records: &'static [&'static str],
     /// The names of its base URLs ([`ProviderApp::base_urls`]).

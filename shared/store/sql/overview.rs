@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use ohx_domain::{Counts, Instant, LinkId, LinkState, ProviderName, SyncId};
-use ohx_store::{Flow, Overview, Result, SyncSummary};
+use ohx_store::{Flow, History, Overview, Result, SyncSummary};
 
 use super::columns::Columns;
 use super::values::{duration, micros, text};
@@ -114,6 +114,38 @@ impl Overview for Engine {
             })
         };
         rows.iter().map(one).collect()
+    }
+
+    async fn history_of_link(&self, link: LinkId, since: Instant) -> Result<History> {
+        let row = sql("SELECT COUNT(*) AS requests,
+                 CAST(COALESCE(SUM(CASE WHEN state IN ('requested', 'fetching', 'fetched') THEN 1 ELSE 0 END), 0) AS BIGINT) AS open,
+                 CAST(COALESCE(SUM(CASE WHEN state = 'failed' THEN 1 ELSE 0 END), 0) AS BIGINT) AS failed,
+                 CAST(COALESCE(SUM(created), 0) AS BIGINT) AS created,
+                 CAST(COALESCE(SUM(updated), 0) AS BIGINT) AS updated,
+                 CAST(COALESCE(SUM(unchanged), 0) AS BIGINT) AS unchanged,
+                 CAST(COALESCE(SUM(rejected), 0) AS BIGINT) AS rejected,
+                 CAST(COALESCE(SUM(skipped), 0) AS BIGINT) AS skipped,
+                 (SELECT MAX(updated_at) FROM requests WHERE link = $1 AND state = 'published') AS last_published
+             FROM requests WHERE link = $1 AND reason IN ('backfill', 'reconnect') AND requested_at >= $2")
+        .bind(link.to_string())
+        .bind(micros(since))
+        .fetch_one(self.reader())
+        .await
+        .map_err(unavailable)?;
+        let row = Columns::new(&row, "requests");
+        Ok(History {
+            requests: row.count("requests")?,
+            open: row.count("open")?,
+            failed: row.count("failed")?,
+            counts: Counts {
+                created: row.count("created")?,
+                updated: row.count("updated")?,
+                unchanged: row.count("unchanged")?,
+                rejected: row.count("rejected")?,
+                skipped: row.count("skipped")?,
+            },
+            last_published: row.instant_optional("last_published")?,
+        })
     }
 
     async fn cancel_sync(&self, sync: SyncId, note: &str, now: Instant) -> Result<u64> {

@@ -45,7 +45,7 @@ pub use ledger::{
     Acknowledgement, Coverage, Ledger, NewRequest, OpenRequests, Progress, Requested, RequestsOfRecord,
 };
 pub use mappings::{MappingFilter, MappingSummary, Mappings, NewActivation, NewMapping, SavedMapping};
-pub use overview::{Flow, Overview, SyncSummary};
+pub use overview::{Flow, History, Overview, SyncSummary};
 pub use planning::{Planning, WorkAhead};
 pub use quotas::{Quota, Quotas, Rate, Take, Taken};
 pub use rewrap::{Rewrap, SealedIn, SealedRow};

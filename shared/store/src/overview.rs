@@ -37,6 +37,21 @@ pub struct SyncSummary {
     pub updated_at: Instant,
 }
 
+/// How far the history of a link is, and when something of it last arrived.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct History {
+    /// How many requests for history there are since the consent; 0 where none was made yet, or they were removed.
+    pub requests: u64,
+    /// How many of them have work left.
+    pub open: u64,
+    /// How many were given up.
+    pub failed: u64,
+    /// What became of their resources so far.
+    pub counts: Counts,
+    /// When a request of any reason was last completed.
+    pub last_published: Option<Instant>,
+}
+
 /// Counts for people.
 #[async_trait]
 pub trait Overview: Send + Sync {
@@ -57,6 +72,9 @@ pub trait Overview: Send + Sync {
         before: Option<SyncId>,
         limit: u32,
     ) -> Result<Vec<SyncSummary>>;
+
+    /// How far the history is that was asked for since a consent at `since`: requests with the reason `backfill` or `reconnect`.
+    async fn history_of_link(&self, link: LinkId, since: Instant) -> Result<History>;
 
     /// Ends the requests of a sync that have work left, with a note; gives how many. What is read of them already may still
     /// reach the EHR, and nothing counts as covered by them. What the provider said to be removed goes on: no plan would ask for

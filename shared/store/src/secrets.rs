@@ -14,6 +14,8 @@ pub enum TicketKind {
     Connect,
     /// OAuth `state`: ends a consent.
     State,
+    /// The address of a patient's own page, to be kept.
+    Page,
 }
 
 impl TicketKind {
@@ -22,11 +24,12 @@ impl TicketKind {
         match self {
             Self::Connect => "connect",
             Self::State => "state",
+            Self::Page => "page",
         }
     }
 }
 
-/// Something that can be used once, before it expires. Only its SHA-256 is stored.
+/// Something that can be used once, or looked at until it expires. Only its SHA-256 is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ticket {
     /// SHA-256 of the random text.

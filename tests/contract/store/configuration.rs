@@ -35,6 +35,7 @@ pub(crate) fn app(name: &str) -> ProviderApp {
 
 fn endpoint(name: &str) -> EhrEndpoint {
     EhrEndpoint {
+        title: Some("St. Anna Hospital".to_owned()),
         auth: EhrAuth::Bearer,
         strategy: WriteStrategy::ConditionalCreate,
         batch_size: 50,

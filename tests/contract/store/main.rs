@@ -13,6 +13,7 @@ mod dead_letters_replay;
 mod engines;
 mod erasures;
 mod idempotency;
+mod history;
 mod ledger_completion;
 mod ledger_coverage;
 mod ledger_lists;

@@ -5,6 +5,9 @@ use url::Url;
 
 use super::Wrong;
 
+/// The longest title of an endpoint, in characters.
+const MAX_TITLE: usize = 120;
+
 fn ensure(good: bool, field: &str, what: impl FnOnce() -> String) -> Result<(), Wrong> {
     if good { Ok(()) } else { Err(Wrong::new(field.replace('.', "/"), what())) }
 }
@@ -124,6 +127,13 @@ pub fn check_ehr(endpoint: &EhrEndpoint) -> Result<(), Wrong> {
         "base_url must not have a query (?...)".to_owned()
     })?;
     check_oauth(endpoint.auth, endpoint.oauth.as_ref(), &endpoint.base_url)?;
+    let named = |title: &str| {
+        let length = title.chars().count();
+        (1..=MAX_TITLE).contains(&length) && title.trim() == title && !title.chars().any(char::is_control)
+    };
+    ensure(endpoint.title.as_deref().is_none_or(named), "title", || {
+        format!("title must be 1 to {MAX_TITLE} characters of one line, without blanks around them")
+    })?;
     let EhrEndpoint { batch_size, concurrency, .. } = endpoint;
     ensure((1..=500).contains(batch_size), "batch_size", || {
         format!("batch_size must be 1 to 500, got {batch_size}")

@@ -27,6 +27,9 @@ use crate::{problem, read, store_problem};
 #[schema(as = EhrEndpoint)]
 pub(crate) struct ShownEhr {
     name: EhrName,
+    /// What patients know it by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    title: Option<String>,
     #[schema(value_type = String, format = "uri")]
     base_url: Url,
     fhir_version: FhirVersion,
@@ -46,6 +49,7 @@ impl From<Kept<EhrEndpoint>> for ShownEhr {
     fn from(Kept { config, has_secret, .. }: Kept<EhrEndpoint>) -> Self {
         Self {
             name: config.name,
+            title: config.title,
             base_url: config.base_url,
             fhir_version: config.fhir_version,
             auth: config.auth,
@@ -66,6 +70,9 @@ impl From<Kept<EhrEndpoint>> for ShownEhr {
 pub(crate) struct NewEhr {
     /// Needed to make one; to replace one, it is the address's.
     name: Option<EhrName>,
+    /// What patients know it by, such as `St. Anna Hospital`. Without it they read of "your clinic".
+    #[schema(min_length = 1, max_length = 120)]
+    title: Option<String>,
     /// The FHIR base URL.
     #[schema(value_type = String, format = "uri")]
     base_url: Url,
@@ -96,6 +103,7 @@ impl NewEhr {
         let default = if self.token.is_some() { EhrAuth::Bearer } else { EhrAuth::None };
         let auth = self.auth.unwrap_or(default);
         let mut endpoint = EhrEndpoint::new(name, self.base_url);
+        endpoint.title = self.title;
         endpoint.auth = auth;
         endpoint.oauth = self.oauth;
         endpoint.fhir_version = self.fhir_version.unwrap_or(endpoint.fhir_version);

@@ -25,6 +25,7 @@ use super::{FromEnv, secret};
 #[serde(deny_unknown_fields)]
 pub(crate) struct AppliedEhr {
     pub(super) name: EhrName,
+    title: Option<String>,
     base_url: Url,
     auth: Option<EhrAuth>,
     oauth: Option<EhrOAuth>,
@@ -78,6 +79,7 @@ fn checked(e: &AppliedEhr, settings: &Settings, reach: &Reach, keyring: &Keyring
         reach.check(url).with_context(|| format!("{of}: oauth.token_url"))?;
     }
     let mut endpoint = EhrEndpoint::new(e.name.clone(), e.base_url.clone());
+    endpoint.title = e.title.clone();
     endpoint.auth = auth;
     endpoint.oauth = e.oauth.clone();
     endpoint.fhir_version = e.fhir_version.unwrap_or(endpoint.fhir_version);

@@ -25,7 +25,7 @@ async fn apply(yaml: &str, store: &SharedStore, keyring: &Arc<Keyring>) -> anyho
 async fn every_field_is_kept() {
     let (store, keyring) = store().await;
     let yaml = endpoint(
-        "    auth: jwt-bearer\n    fhir_version: R4B\n    strategy: search-then-create\n    bundle: transaction\n    \
+        "    title: St. Anna Hospital\n    auth: jwt-bearer\n    fhir_version: R4B\n    strategy: search-then-create\n    bundle: transaction\n    \
          batch_size: 7\n    concurrency: 3\n    provenance: false\n    oauth: { client_id: ohx, token_url: \
          \"https://as.example/token\", scope: system/Observation.cus, algorithm: ES384, audience: aud, issuer: iss, \
          subject: sub }\n",
@@ -33,7 +33,7 @@ async fn every_field_is_kept() {
     apply(&yaml, &store, &keyring).await.unwrap();
     let (kept, sealed) = store.ehr(&"clinic".parse().unwrap()).await.unwrap().unwrap();
     let expected = serde_json::json!({
-        "name": "clinic", "base_url": "https://ehr.example/fhir", "fhir_version": "R4B", "auth": "jwt-bearer",
+        "name": "clinic", "title": "St. Anna Hospital", "base_url": "https://ehr.example/fhir", "fhir_version": "R4B", "auth": "jwt-bearer",
         "oauth": { "client_id": "ohx", "token_url": "https://as.example/token", "scope": "system/Observation.cus",
             "secret_in": "basic", "algorithm": "ES384", "audience": "aud", "issuer": "iss", "subject": "sub" },
         "strategy": "search-then-create", "bundle": "transaction", "batch_size": 7, "concurrency": 3,
@@ -78,6 +78,7 @@ async fn what_is_wrong_is_named_and_nothing_is_written() {
     let secret = "    client_secret: { env: EHR_SECRET }\n";
     for (fields, parts) in [
         ("    batch_size: 0\n".to_owned(), vec!["batch_size", "1 to 500"]),
+        ("    title: \" \"\n".to_owned(), vec!["title", "1 to 120"]),
         ("    concurrency: 65\n".into(), vec!["concurrency", "1 to 64"]),
         ("    auth: bearer\n".into(), vec!["token is missing", "env"]),
         ("    auth: bearer\n    token: { env: NOT_SET }\n".into(), vec!["NOT_SET is not set"]),

@@ -33,7 +33,11 @@ impl Exchange<'_> {
     /// Follows a link's address to the provider, consents there as `user`, and comes back.
     pub(crate) async fn consent(&self, link: &Created, user: &str) -> anyhow::Result<()> {
         let address = link.address.as_deref().context("the API gave no connect_url")?;
-        let sent = self.http.get(address).send().await.context("the connect address")?;
+        let page = self.http.get(address).send().await.context("the connect address")?;
+        ensure!(page.status().is_success(), "the connect page answered {}", page.status());
+        // What its button sends.
+        let yes = self.http.post(address).form(&[("answer", "continue")]);
+        let sent = yes.send().await.context("the connect page")?;
         let set = sent.headers().get_all(header::SET_COOKIE).iter().filter_map(|v| v.to_str().ok());
         let cookies: Vec<&str> = set.filter_map(|cookie| cookie.split(';').next()).collect();
         let cookie = cookies.join("; ");
@@ -49,7 +53,9 @@ impl Exchange<'_> {
         let back = text(&decided, &header::LOCATION)?;
 
         let end = self.http.get(back).header(header::COOKIE, cookie).send().await.context("the way back")?;
-        ensure!(end.status().is_success(), "the callback answered {}", end.status());
+        let page = end.url().join(&text(&end, &header::LOCATION)?)?;
+        let page = self.http.get(page).send().await.context("the patient's own page")?;
+        ensure!(page.status().is_success(), "the patient's own page answered {}", page.status());
         Ok(())
     }
 

@@ -16,6 +16,7 @@ use crate::{
 pub(crate) const ABOUT: Kind = Kind {
     name: KIND,
     title: "Beurer: HealthManager Pro exports, and readings from a Bluetooth gateway",
+    brand: "Beurer",
     records: RECORDS,
     base_urls: &[],
     secrets: &[],

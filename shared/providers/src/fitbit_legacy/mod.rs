@@ -53,6 +53,7 @@ const WEBHOOK: &str = "webhook";
 pub(crate) const ABOUT: Kind = Kind {
     name: KIND,
     title: "Fitbit (legacy Web API, announced to end on 30 September 2026)",
+    brand: "Fitbit",
     records: RECORDS,
     base_urls: &["consent", "api"],
     secrets: &[(WEBHOOK, "the verification code of the subscriber, from Fitbit's developer site")],

@@ -65,6 +65,7 @@ pub(super) const WEBHOOK_AUTHORIZATION: &str = "webhook-authorization";
 pub(crate) const ABOUT: Kind = Kind {
     name: KIND,
     title: "Fitbit and Pixel Watch (Google Health API)",
+    brand: "Google Health (Fitbit)",
     records: RECORDS,
     base_urls: &["api", "accounts", "oauth", "keyset"],
     secrets: &[

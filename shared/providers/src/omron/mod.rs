@@ -50,6 +50,7 @@ const NOTIFICATIONS: &str = "notifications";
 pub(crate) const ABOUT: Kind = Kind {
     name: KIND,
     title: "OMRON Partner API",
+    brand: "OMRON connect",
     records: RECORDS,
     base_urls: &["authorize", "api"],
     secrets: &[

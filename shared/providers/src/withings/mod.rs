@@ -48,6 +48,7 @@ pub(crate) const KIND: &str = "withings";
 pub(crate) const ABOUT: Kind = Kind {
     name: KIND,
     title: "Withings Health Data API",
+    brand: "Withings",
     records: RECORDS,
     base_urls: &["api", "consent"],
     secrets: &[],

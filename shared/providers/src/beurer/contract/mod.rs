@@ -59,6 +59,7 @@ const HEADER: &str = "header";
 pub(crate) const ABOUT: Kind = Kind {
     name: KIND,
     title: "Beurer, by a contract of the operator's (unverified: Beurer publishes no API)",
+    brand: "Beurer",
     records: RECORDS,
     base_urls: &[],
     secrets: &[

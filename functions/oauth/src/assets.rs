@@ -1,0 +1,48 @@
+//! The stylesheet, the script and the icon: files of our own, whose names change with their content.
+
+use std::sync::LazyLock;
+
+use axum::extract::Path;
+use axum::response::{IntoResponse, Response};
+use data_encoding::HEXLOWER;
+use http::{StatusCode, header};
+use sha2::{Digest as _, Sha256};
+
+/// A file.
+pub(crate) struct Asset {
+    pub(crate) name: String,
+    kind: &'static str,
+    content: &'static str,
+}
+
+impl Asset {
+    fn new(stem: &str, extension: &str, kind: &'static str, content: &'static str) -> Self {
+        let digest = HEXLOWER.encode(&Sha256::digest(content.as_bytes()));
+        let hash = digest.get(..16).unwrap_or_default();
+        Self { name: format!("{stem}.{hash}.{extension}"), kind, content }
+    }
+}
+
+pub(crate) static STYLE: LazyLock<Asset> = LazyLock::new(|| {
+    Asset::new("patient", "css", "text/css; charset=utf-8", include_str!("../assets/patient.css"))
+});
+pub(crate) static SCRIPT: LazyLock<Asset> = LazyLock::new(|| {
+    Asset::new("patient", "js", "text/javascript; charset=utf-8", include_str!("../assets/patient.js"))
+});
+pub(crate) static ICON: LazyLock<Asset> =
+    LazyLock::new(|| Asset::new("icon", "svg", "image/svg+xml", include_str!("../assets/icon.svg")));
+
+/// `GET /oauth/assets/{name}`: a file; what a name stands for never changes.
+pub(crate) async fn file(Path(name): Path<String>) -> Response {
+    let Some(asset) = [&STYLE, &SCRIPT, &ICON].into_iter().find(|asset| asset.name == name) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    let headers = [
+        (header::CONTENT_TYPE, asset.kind),
+        (header::CACHE_CONTROL, "public, max-age=31536000, immutable"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        // An icon that is opened by itself is a document.
+        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+    ];
+    (headers, asset.content).into_response()
+}
