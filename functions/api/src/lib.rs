@@ -41,7 +41,11 @@ use access::api_keys;
 
 /// The function's routes behind their guard: `/api/<module>/<endpoint>/`, and the public keys.
 pub fn router(links: Links, access: impl Into<Access>) -> Router {
-    access.into().around(routes(links.clone()), links.clone()).layer(middleware::from_fn(problems)).with_state(links)
+    access
+        .into()
+        .around(routes(links.clone()), links.clone())
+        .layer(middleware::from_fn(problems))
+        .with_state(links)
 }
 
 /// The routes that ask for a key.

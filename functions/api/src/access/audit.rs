@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::http::page::{self, Page};
 use crate::http::InQuery;
+use crate::http::page::{self, Page};
 use crate::store_problem;
 
 /// What cursors of this list say.
