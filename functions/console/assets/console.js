@@ -7,6 +7,23 @@
 
   document.documentElement.classList.add('with-script');
 
+  // Buttons that copy what is in a field; where the browser does not let them, the field is selected.
+  for (const button of document.querySelectorAll('button[data-copy]')) {
+    button.hidden = false;
+    const name = button.textContent;
+    button.addEventListener('click', async () => {
+      const field = at(button.dataset.copy);
+      try {
+        await navigator.clipboard.writeText(field.value ?? field.textContent);
+        button.textContent = 'Copied';
+        setTimeout(() => { button.textContent = name; }, 3000);
+      } catch {
+        field.focus();
+        if (field.select) field.select();
+      }
+    });
+  }
+
   const zone = at('zone');
   if (zone && !zone.value) {
     zone.value = Intl.DateTimeFormat().resolvedOptions().timeZone || '';

@@ -7,8 +7,8 @@ use http::{HeaderValue, Method, StatusCode, header};
 use jiff::Timestamp;
 use reqwest::{Body, RequestBuilder, Response};
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 /// The version of the API that the pages know.
@@ -59,9 +59,10 @@ pub struct Problem {
 
 /// A page of a list.
 #[derive(Deserialize)]
-struct Page<T> {
-    items: Vec<T>,
-    next: Option<String>,
+pub(crate) struct Page<T> {
+    pub(crate) items: Vec<T>,
+    /// The cursor of the next one; none on the last.
+    pub(crate) next: Option<String>,
 }
 
 /// A provider app.
@@ -193,6 +194,40 @@ impl Api {
         Ok(())
     }
 
+    /// What an address answers with; `address` is what follows `/api/`, each part a segment.
+    pub(crate) async fn get<T: DeserializeOwned>(
+        &self,
+        key: &SecretString,
+        address: &[&str],
+        query: &[(&str, &str)],
+    ) -> Result<T, ApiError> {
+        let mut url = self.at(address)?;
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        self.ask(self.call(Method::GET, url, key)?).await
+    }
+
+    /// Posts to an address.
+    pub(crate) async fn post<T: DeserializeOwned>(
+        &self,
+        key: &SecretString,
+        address: &[&str],
+        body: &impl Serialize,
+    ) -> Result<T, ApiError> {
+        self.ask(self.call(Method::POST, self.at(address)?, key)?.json(body)).await
+    }
+
+    /// Removes what is at an address.
+    pub(crate) async fn delete(&self, key: &SecretString, address: &[&str]) -> Result<(), ApiError> {
+        let answer = self.call(Method::DELETE, self.at(address)?, key)?.send().await;
+        let answer = answer.map_err(|_| ApiError::OutOfReach)?;
+        match answer.status() {
+            StatusCode::NO_CONTENT => Ok(()),
+            _ => accepted::<IgnoredAny>(answer).await.map(|_| ()),
+        }
+    }
+
     /// The provider apps.
     pub(crate) async fn apps(&self, key: &SecretString) -> Result<Vec<App>, ApiError> {
         Ok(self.pages(key, &["base", "providers"], &[]).await?.0)
@@ -278,15 +313,19 @@ impl Api {
     }
 
     async fn ask<T: DeserializeOwned>(&self, call: RequestBuilder) -> Result<T, ApiError> {
-        let answer = call.send().await.map_err(|_| ApiError::OutOfReach)?;
-        match answer.status() {
-            StatusCode::UNAUTHORIZED => Err(ApiError::Unauthorized),
-            status if status.is_success() => read(answer).await,
-            status if status.is_redirection() => Err(ApiError::Unreadable("it redirects")),
-            status => {
-                let problem = read(answer).await.unwrap_or_default();
-                Err(ApiError::Refused { status, problem })
-            }
+        accepted(call.send().await.map_err(|_| ApiError::OutOfReach)?).await
+    }
+}
+
+/// What an answer holds, where it is none that refuses.
+async fn accepted<T: DeserializeOwned>(answer: Response) -> Result<T, ApiError> {
+    match answer.status() {
+        StatusCode::UNAUTHORIZED => Err(ApiError::Unauthorized),
+        status if status.is_success() => read(answer).await,
+        status if status.is_redirection() => Err(ApiError::Unreadable("it redirects")),
+        status => {
+            let problem = read(answer).await.unwrap_or_default();
+            Err(ApiError::Refused { status, problem })
         }
     }
 }

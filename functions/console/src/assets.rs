@@ -32,9 +32,12 @@ pub(crate) static SCRIPT: LazyLock<Asset> = LazyLock::new(|| {
 pub(crate) static ICON: LazyLock<Asset> =
     LazyLock::new(|| Asset::new("icon", "svg", "image/svg+xml", include_str!("../assets/icon.svg")));
 
+/// All of them. What only some pages load is named in the block `head` of their templates.
+static ALL: [&LazyLock<Asset>; 3] = [&STYLE, &SCRIPT, &ICON];
+
 /// `GET /console/assets/{name}`: a file; what a name stands for never changes.
 pub(crate) async fn file(Path(name): Path<String>) -> Response {
-    let Some(asset) = [&STYLE, &SCRIPT, &ICON].into_iter().find(|asset| asset.name == name) else {
+    let Some(asset) = ALL.into_iter().find(|asset| asset.name == name) else {
         return StatusCode::NOT_FOUND.into_response();
     };
     let headers = [

@@ -6,7 +6,7 @@
 //!
 //! Pages are rendered here and work without their script. They load nothing from elsewhere, and the content security
 //! policy says so. A further page is a module with its handlers, a template that extends `base.html`, and its route
-//! below: sign-in, errors, the check of where a request comes from, and headers are the same for all.
+//! below; its place in the navigation is in `page`: sign-in, errors, the check of where a request comes from, and headers are the same for all.
 
 mod api;
 mod assets;
