@@ -55,6 +55,35 @@ pub struct Problem {
     pub detail: Option<String>,
     /// A name for programs.
     pub code: Option<String>,
+    /// What is wrong with fields of the request.
+    #[serde(default)]
+    pub errors: Vec<Against>,
+    /// The line of a mapping document, from 1; 0 where it is about none.
+    #[serde(default)]
+    pub line: usize,
+    /// The column there, in characters, from 1.
+    #[serde(default)]
+    pub column: usize,
+    /// What to do about it.
+    #[serde(default)]
+    pub hint: String,
+    /// The line itself, with a caret below the column.
+    #[serde(default)]
+    pub snippet: String,
+    /// The example of a mapping document that does not hold.
+    #[serde(default)]
+    pub example: String,
+}
+
+/// What is wrong with a field.
+#[derive(Debug, Deserialize)]
+pub struct Against {
+    /// Which, as a JSON pointer into the request's body.
+    #[serde(default)]
+    pub pointer: String,
+    /// What is wrong with it.
+    #[serde(default)]
+    pub detail: String,
 }
 
 /// A page of a list.
@@ -216,6 +245,40 @@ impl Api {
         body: &impl Serialize,
     ) -> Result<T, ApiError> {
         self.ask(self.call(Method::POST, self.at(address)?, key)?.json(body)).await
+    }
+
+    /// What an address answers with, and the state that a change of it has to name.
+    pub(crate) async fn get_tagged<T: DeserializeOwned>(
+        &self,
+        key: &SecretString,
+        address: &[&str],
+    ) -> Result<(T, String), ApiError> {
+        let call = self.call(Method::GET, self.at(address)?, key)?;
+        let answer = call.send().await.map_err(|_| ApiError::OutOfReach)?;
+        let tag = answer.headers().get(header::ETAG).and_then(|tag| tag.to_str().ok());
+        let tag = tag.unwrap_or_default().to_owned();
+        Ok((accepted(answer).await?, tag))
+    }
+
+    /// Replaces what is at an address, where it is still in the state that was seen.
+    pub(crate) async fn put<T: DeserializeOwned>(
+        &self,
+        key: &SecretString,
+        address: &[&str],
+        seen: &str,
+        body: &impl Serialize,
+    ) -> Result<T, ApiError> {
+        let call = self.call(Method::PUT, self.at(address)?, key)?.header(header::IF_MATCH, seen);
+        self.ask(call.json(body)).await
+    }
+
+    /// All of a short list.
+    pub(crate) async fn all<T: DeserializeOwned>(
+        &self,
+        key: &SecretString,
+        address: &[&str],
+    ) -> Result<Vec<T>, ApiError> {
+        Ok(self.pages(key, address, &[]).await?.0)
     }
 
     /// Removes what is at an address.

@@ -16,7 +16,7 @@ pub(crate) struct Asset {
 }
 
 impl Asset {
-    fn new(stem: &str, extension: &str, kind: &'static str, content: &'static str) -> Self {
+    pub(crate) fn new(stem: &str, extension: &str, kind: &'static str, content: &'static str) -> Self {
         let digest = HEXLOWER.encode(&Sha256::digest(content.as_bytes()));
         let hash = digest.get(..16).unwrap_or_default();
         Self { name: format!("{stem}.{hash}.{extension}"), kind, content }
@@ -33,7 +33,15 @@ pub(crate) static ICON: LazyLock<Asset> =
     LazyLock::new(|| Asset::new("icon", "svg", "image/svg+xml", include_str!("../assets/icon.svg")));
 
 /// All of them. What only some pages load is named in the block `head` of their templates.
-static ALL: [&LazyLock<Asset>; 3] = [&STYLE, &SCRIPT, &ICON];
+static ALL: [&LazyLock<Asset>; 7] = [
+    &STYLE,
+    &SCRIPT,
+    &ICON,
+    &crate::set_up::STYLE,
+    &crate::set_up::SCRIPT,
+    &crate::mappings::STYLE,
+    &crate::mappings::SCRIPT,
+];
 
 /// `GET /console/assets/{name}`: a file; what a name stands for never changes.
 pub(crate) async fn file(Path(name): Path<String>) -> Response {

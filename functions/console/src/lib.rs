@@ -13,8 +13,10 @@ mod assets;
 mod error;
 mod guard;
 mod import;
+mod mappings;
 mod page;
 mod session;
+mod set_up;
 mod sign_in;
 
 use std::sync::Arc;
@@ -113,6 +115,8 @@ pub fn router(console: Console) -> Router {
         .route("/console/sign-out/", post(sign_in::sign_out))
         .route("/console/import/", import)
         .route("/console/import/progress/{sync}/", get(import::progress))
+        .merge(set_up::routes())
+        .merge(mappings::routes())
         .route("/console/{*other}", any(async || ConsoleError::NotFound))
         .layer(middleware::from_fn_with_state(console.clone(), guard::guard))
         // After the layer: files are the same for everybody, and may be kept.

@@ -26,7 +26,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use http::HeaderMap;
 use oauth2::AuthType;
-use ohx_domain::{Account, Clock, ProviderApp, Query, Record, SystemClock};
+use ohx_domain::{Account, Clock, Instant, ProviderApp, Query, Record, SystemClock};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::value::RawValue;
 use url::Url;
