@@ -95,12 +95,14 @@
     try {
       const page = await send(form.action, fields, own.signal);
       if (!page || running !== own) return;
+      // Asked before its parts move from there to here.
+      const kept = Boolean(page.getElementById('saved'));
       if (!take(page, 'result')) {
         failed(page);
         return;
       }
       take(page, 'diff');
-      if (button === 'save' && page.getElementById('saved')) {
+      if (kept) {
         text.value = page.getElementById('document').value;
         at('number').value = page.getElementById('number').value;
         form.elements.from.value = page.querySelector('[name="from"]').value;
