@@ -8,7 +8,11 @@
   const text = at('document');
   const payload = at('payload');
   const numbers = document.querySelector('.numbers');
-  const say = (words) => { at('status').textContent = words; };
+  // The result says the same to who sees it; what went wrong is said to everybody.
+  const say = (words, wrong = false) => {
+    at('status').textContent = words;
+    at('status').classList.toggle('away', !wrong);
+  };
 
   // The line that a mistake is at stands out.
   let marked = 0;
@@ -79,7 +83,7 @@
   };
   const failed = (page) => {
     const words = page.getElementById('notice-text');
-    say(words ? words.textContent : 'This did not work. Please open the page again.');
+    say(words ? words.textContent : 'This did not work. Please open the page again.', true);
   };
 
   // Only the last one counts.
@@ -118,7 +122,7 @@
         at('result').scrollIntoView({ block: 'nearest' });
       }
     } catch (error) {
-      if (error.name !== 'AbortError') say('The console did not answer. Nothing of the document is lost: try again.');
+      if (error.name !== 'AbortError') say('The console did not answer. Nothing of the document is lost: try again.', true);
     } finally {
       if (running === own) {
         running = null;
@@ -161,7 +165,7 @@
       at('active-title').focus();
       run('preview');
     } catch {
-      say('The console did not answer. Please try again.');
+      say('The console did not answer. Please try again.', true);
     }
   });
 })();
