@@ -29,11 +29,18 @@ pub(crate) static STYLE: LazyLock<Asset> = LazyLock::new(|| {
 pub(crate) static SCRIPT: LazyLock<Asset> = LazyLock::new(|| {
     Asset::new("console", "js", "text/javascript; charset=utf-8", include_str!("../assets/console.js"))
 });
+/// Of the pages that show the flow.
+pub(crate) static FLOW_STYLE: LazyLock<Asset> = LazyLock::new(|| {
+    Asset::new("flow", "css", "text/css; charset=utf-8", include_str!("../assets/flow.css"))
+});
+pub(crate) static FLOW_SCRIPT: LazyLock<Asset> = LazyLock::new(|| {
+    Asset::new("flow", "js", "text/javascript; charset=utf-8", include_str!("../assets/flow.js"))
+});
 pub(crate) static ICON: LazyLock<Asset> =
     LazyLock::new(|| Asset::new("icon", "svg", "image/svg+xml", include_str!("../assets/icon.svg")));
 
 /// All of them. What only some pages load is named in the block `head` of their templates.
-static ALL: [&LazyLock<Asset>; 3] = [&STYLE, &SCRIPT, &ICON];
+static ALL: [&LazyLock<Asset>; 5] = [&STYLE, &SCRIPT, &FLOW_STYLE, &FLOW_SCRIPT, &ICON];
 
 /// `GET /console/assets/{name}`: a file; what a name stands for never changes.
 pub(crate) async fn file(Path(name): Path<String>) -> Response {
