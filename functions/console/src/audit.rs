@@ -43,6 +43,8 @@ struct Row {
     seq: i64,
     at: When,
     actor: String,
+    /// The query of the page of what this caller did.
+    only: String,
     action: String,
     subject: String,
     /// The link that it is about.
@@ -61,6 +63,7 @@ impl From<Entry> for Row {
         Self {
             seq: entry.seq,
             at: entry.at.into(),
+            only: query(&[("actor", Some(&entry.actor))]),
             actor: entry.actor,
             action: entry.action,
             link: entry.subject.strip_prefix("link:").filter(|id| !id.contains(' ')).map(str::to_owned),

@@ -3,9 +3,19 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-/// A record's name as a heading has it: `blood-pressure` is "Blood pressure".
+/// A record's name as a heading has it: `blood-pressure` is "Blood pressure". Withings' calls have names that say little.
 pub(crate) fn record(name: &str) -> String {
-    sentence(&name.replace('-', " "))
+    let known = match name {
+        "getmeas" => "Body measures",
+        "getactivity" => "Activity",
+        "getworkouts" => "Workouts",
+        "sleep-getsummary" => "Sleep",
+        "heart-list" => "ECG recordings",
+        "heart-get" => "ECG signals",
+        "bloodpressure" => "Blood pressure",
+        _ => return sentence(&name.replace('-', " ")),
+    };
+    known.to_owned()
 }
 
 /// A text of the API's, with a capital letter at its beginning.

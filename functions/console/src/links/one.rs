@@ -36,6 +36,8 @@ struct LinkPage {
     ended: bool,
     connectable: bool,
     zone: String,
+    /// The same, as a part of an address.
+    zone_part: String,
     /// Whether the zone was asked for, or is only the one that is taken where none was.
     zone_given: bool,
     month: String,
@@ -139,6 +141,7 @@ pub(crate) async fn page(
         ended: link.state == LinkState::Disconnected,
         connectable: matches!(link.state, LinkState::Pending | LinkState::ReauthorizationRequired),
         zone: zone_name.to_owned(),
+        zone_part: url::form_urlencoded::byte_serialize(zone_name.as_bytes()).collect(),
         zone_given: named.is_some(),
         month: month.days().next().map(|first| first.strftime("%Y-%m").to_string()).unwrap_or_default(),
         record: only.map(str::to_owned),
