@@ -4,6 +4,8 @@
 //! anything that the content security policy stops, and on an error of the page's script.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod flow;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Stdio;
 use std::time::Duration;
@@ -54,8 +56,16 @@ impl World {
 
     /// Runs a scenario of `drive.mjs` at a console; gives what it found.
     async fn drive(&self, scenario: &str, console: &str) -> Value {
+        self.drive_with(scenario, console, json!({})).await
+    }
+
+    /// The same for a scenario that has to know more.
+    async fn drive_with(&self, scenario: &str, console: &str, more: Value) -> Value {
         let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
-        let task = json!({"scenario": scenario, "url": console, "key": API_KEY, "files": self.files.path()});
+        let mut task =
+            json!({"scenario": scenario, "url": console, "key": API_KEY, "files": self.files.path()});
+        let more = more.as_object().cloned().unwrap_or_default();
+        task.as_object_mut().unwrap().extend(more);
         let run = Command::new("node")
             .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/browser/drive.mjs"))
             .arg(task.to_string())

@@ -29,18 +29,27 @@ pub(crate) static STYLE: LazyLock<Asset> = LazyLock::new(|| {
 pub(crate) static SCRIPT: LazyLock<Asset> = LazyLock::new(|| {
     Asset::new("console", "js", "text/javascript; charset=utf-8", include_str!("../assets/console.js"))
 });
+/// Of the pages that show the flow.
+pub(crate) static FLOW_STYLE: LazyLock<Asset> = LazyLock::new(|| {
+    Asset::new("flow", "css", "text/css; charset=utf-8", include_str!("../assets/flow.css"))
+});
+pub(crate) static FLOW_SCRIPT: LazyLock<Asset> = LazyLock::new(|| {
+    Asset::new("flow", "js", "text/javascript; charset=utf-8", include_str!("../assets/flow.js"))
+});
 pub(crate) static ICON: LazyLock<Asset> =
     LazyLock::new(|| Asset::new("icon", "svg", "image/svg+xml", include_str!("../assets/icon.svg")));
 
 /// All of them. What only some pages load is named in the block `head` of their templates.
-static ALL: [&LazyLock<Asset>; 7] = [
+static ALL: [&LazyLock<Asset>; 9] = [
     &STYLE,
     &SCRIPT,
-    &ICON,
+    &FLOW_STYLE,
+    &FLOW_SCRIPT,
     &crate::set_up::STYLE,
     &crate::set_up::SCRIPT,
     &crate::mappings::STYLE,
     &crate::mappings::SCRIPT,
+    &ICON,
 ];
 
 /// `GET /console/assets/{name}`: a file; what a name stands for never changes.

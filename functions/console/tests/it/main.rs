@@ -3,6 +3,7 @@
 
 mod browser;
 mod exchange;
+mod flow;
 
 use std::time::Duration;
 
