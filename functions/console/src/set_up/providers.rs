@@ -412,11 +412,8 @@ impl Report {
                 Step::new(Happened::Well, "It takes the client id and the secret", "Patients can connect.")
             }
             "refused" => {
-                let mut step = Step::new(
-                    Happened::Badly,
-                    "It refuses the client id or the secret",
-                    None::<String>,
-                );
+                let mut step =
+                    Step::new(Happened::Badly, "It refuses the client id or the secret", None::<String>);
                 step.advice = Some(
                     "Copy both again from the app's page at the provider: enter them below, save, and test again.",
                 );

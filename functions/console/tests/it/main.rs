@@ -4,6 +4,7 @@
 mod browser;
 mod exchange;
 mod flow;
+mod workshop;
 
 use std::time::Duration;
 
