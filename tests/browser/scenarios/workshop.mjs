@@ -332,11 +332,11 @@ export default {
     await page.click('button[value=preview]:not(.away)');
     await has(title(page), 'The document needs a change');
     await has(page.locator('#result pre'), '^');
-    await page.fill('#document', text.replace('text: Body weight', 'text: Plain weight'));
+    await page.fill('#document', text.replaceAll('Body weight', 'Plain weight'));
     await page.selectOption('#example', { index: 1 });
     await page.click('button[value=example]');
     await has(title(page), 'Observation');
-    await has(page.locator('#diff'), '1 added, 1 removed');
+    await has(page.locator('#diff'), '2 added, 2 removed');
     const number = await page.inputValue('#number');
     await page.click('button[value=save]');
     await has(page.locator('#saved'), `Version ${number} is saved`);
