@@ -9,7 +9,8 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::active::{Activation, Scope, time};
+use super::active::{Scope, time};
+use super::known::{Document, Known};
 use super::preview::{self, Mistake, Preview};
 use super::text::{self, Diff, Example};
 use crate::api::ApiError;
@@ -17,33 +18,10 @@ use crate::page::{self, Frame};
 use crate::session::SignedIn;
 use crate::{Console, ConsoleError};
 
-/// Documents of one's own are numbered from here on.
-const FIRST_OWN: u32 = 1000;
-
-#[derive(Deserialize)]
-struct Version {
-    version: u32,
-    origin: String,
-    note: Option<String>,
-    saved_at: Option<String>,
-    saved_by: Option<String>,
-}
-
 struct ShownVersion {
     version: u32,
     own: bool,
     about: String,
-}
-
-#[derive(Deserialize)]
-struct Document {
-    version: u32,
-    document: String,
-}
-
-#[derive(Deserialize)]
-struct Endpoint {
-    name: String,
 }
 
 #[derive(Deserialize)]
@@ -90,65 +68,6 @@ struct EditorPage {
     active: Option<u32>,
     diff: Option<Diff>,
     outcome: Outcome,
-}
-
-/// What the API knows about a mapping.
-struct Known {
-    name: String,
-    versions: Vec<Version>,
-    scopes: Vec<Scope>,
-    builtin: Option<u32>,
-    active: Option<u32>,
-    next: u32,
-}
-
-impl Known {
-    async fn read(
-        console: &Console,
-        signed_in: &SignedIn,
-        provider: &str,
-        record: &str,
-    ) -> Result<Self, ConsoleError> {
-        let (key, address) = (&signed_in.key, ["transformers", "mappings", provider, record]);
-        let versions: Vec<Version> = console.api.all(key, &address).await?;
-        let address = ["transformers", "mappings", provider, record, "activations"];
-        let activations: Vec<Activation> = console.api.all(key, &address).await?;
-        let ehrs: Vec<Endpoint> = console.api.all(key, &["publishers", "ehr-endpoints"]).await?;
-        let ehrs: Vec<_> = ehrs.into_iter().map(|ehr| ehr.name).collect();
-        let builtin = versions.iter().find(|version| version.origin == "program").map(|own| own.version);
-        let newest =
-            versions.iter().filter(|version| version.origin == "saved").map(|saved| saved.version).max();
-        let global = activations.iter().find(|activation| activation.scope == "global");
-        Ok(Self {
-            name: format!("{provider}/{record}"),
-            scopes: Scope::all(&activations, &ehrs, builtin),
-            // A version of an older program is not there any more; the program's own stands in for it.
-            active: global
-                .and_then(|activation| activation.version)
-                .filter(|active| versions.iter().any(|known| known.version == *active))
-                .or(builtin),
-            next: newest.map_or(FIRST_OWN, |newest| newest.saturating_add(1)),
-            versions,
-            builtin,
-        })
-    }
-
-    /// The text of a version.
-    async fn document(
-        &self,
-        console: &Console,
-        signed_in: &SignedIn,
-        version: &str,
-    ) -> Result<Document, ApiError> {
-        let (provider, record) = self.name.split_once('/').unwrap_or_default();
-        let address = ["transformers", "mappings", provider, record, "versions", version];
-        console.api.get(&signed_in.key, &address, &[]).await
-    }
-
-    /// The active version as the API wants it named.
-    fn active_name(&self) -> Option<String> {
-        self.active.map(|active| active.to_string())
-    }
 }
 
 /// What is in the form.

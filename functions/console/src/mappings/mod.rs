@@ -6,6 +6,7 @@
 
 mod active;
 mod editor;
+mod known;
 mod preview;
 mod text;
 

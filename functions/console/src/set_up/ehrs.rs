@@ -1,7 +1,5 @@
 //! EHR endpoints: the form, and what it stands for.
 
-use axum::Form as UrlEncoded;
-use axum::extract::rejection::FormRejection;
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
@@ -9,9 +7,9 @@ use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::edit::{Address, EditPage, Happened, Kind, Step};
+use super::edit::{Address, EditPage, Kind};
 use super::form::{Control, Field, Form, Section, Sent, Values, put, sentence};
-use super::{Noted, words};
+use super::{Given, Noted, read, words};
 use crate::api::ApiError;
 use crate::page;
 use crate::session::SignedIn;
@@ -240,15 +238,6 @@ fn body(new: bool, sent: &Sent) -> Value {
 
 const EHRS: [&str; 2] = ["publishers", "ehr-endpoints"];
 
-type Given = Result<UrlEncoded<Vec<(String, String)>>, FormRejection>;
-
-fn read(console: &Console, signed_in: &SignedIn, given: Given) -> Result<Sent, ConsoleError> {
-    let UrlEncoded(pairs) = given.map_err(|_| ConsoleError::Form("It is not a form of this page."))?;
-    let sent = Sent::read(pairs);
-    console.sessions.check(&signed_in.session, &sent.token)?;
-    Ok(sent)
-}
-
 fn blank(console: &Console, signed_in: &SignedIn, form: Form) -> EditPage {
     let mut page = EditPage::new(console, signed_in, Kind::Ehr, form);
     page.title = "Add an EHR endpoint".to_owned();
@@ -327,7 +316,7 @@ fn known(console: &Console, signed_in: &SignedIn, ehr: &Ehr, form: Form) -> Edit
     page
 }
 
-async fn read_one(console: &Console, signed_in: &SignedIn, name: &str) -> Result<EditPage, ConsoleError> {
+pub(super) async fn read_one(console: &Console, signed_in: &SignedIn, name: &str) -> Result<EditPage, ConsoleError> {
     let address = ["publishers", "ehr-endpoints", name];
     let (ehr, seen): (Ehr, _) = console.api.get_tagged(&signed_in.key, &address).await?;
     let form = Form::new(sections(false, ehr.has_secret), &ehr.values(), seen);
@@ -372,82 +361,4 @@ pub(crate) async fn save(
         page::html(status, &known(&console, &signed_in, &ehr, form))
     };
     saved.await.map_err(ConsoleError::into_response)
-}
-
-/// What an endpoint is, as the API found.
-#[derive(Deserialize)]
-struct Report {
-    usable: bool,
-    problem: Option<String>,
-    fhir_version: Option<String>,
-    software: Option<String>,
-    strategy: Option<String>,
-    sent_as: Option<String>,
-    notes: Vec<String>,
-}
-
-impl Report {
-    fn steps(self) -> Vec<Step> {
-        let Self { usable, problem, fhir_version, software, strategy, sent_as, notes } = self;
-        let advice = problem.as_deref().and_then(words::at_the_ehr);
-        let failed = |title: &str, text: Option<&String>| {
-            let mut step = Step::new(Happened::Badly, title, text.map(|problem| sentence(problem)));
-            step.advice = advice;
-            step
-        };
-        // Without a token nothing is asked; so the server itself was not reached yet.
-        let token = problem.as_deref().is_some_and(|problem| problem.contains("access token"));
-        let server = match (&fhir_version, &strategy) {
-            (Some(version), _) => {
-                let software = software.map(|name| format!(" It calls itself {name}.")).unwrap_or_default();
-                Step::new(
-                    Happened::Well,
-                    "A FHIR server answers",
-                    format!("It speaks FHIR {version}.{software}"),
-                )
-            }
-            (None, Some(_)) if usable => Step::new(
-                Happened::Well,
-                "A FHIR server answers",
-                "It does not show us what it is able to do; readings are written as is configured.",
-            ),
-            (None, _) if token => Step::new(Happened::Not, "The server was not asked", None::<String>),
-            (None, _) => failed("No FHIR server answers as it should", problem.as_ref()),
-        };
-        let reached = server.happened == Happened::Well;
-        let access = match (&problem, reached || token) {
-            (_, _) if usable => Step::new(Happened::Well, "It lets Open Health Exchange in", None::<String>),
-            (problem, true) => failed("It does not let Open Health Exchange in", problem.as_ref()),
-            (_, false) => Step::new(Happened::Not, "Whether it lets us in was not tried", None::<String>),
-        };
-        let mut steps = vec![server, access];
-        if let (Some(strategy), Some(sent_as)) = (&strategy, &sent_as)
-            && usable
-        {
-            let text = format!("Strategy {strategy}, sent as {sent_as}.");
-            steps.push(Step::new(Happened::Well, "How readings are written is known", text));
-        }
-        if usable {
-            steps.extend(notes.iter().map(|note| Step::new(Happened::Note, "Good to know", sentence(note))));
-        }
-        steps
-    }
-}
-
-/// `POST /console/set-up/ehrs/{name}/check/`: the live test of what is saved.
-pub(crate) async fn check(
-    State(console): State<Console>,
-    signed_in: SignedIn,
-    Path(name): Path<String>,
-    given: Given,
-) -> Result<Response, Response> {
-    let checked = async {
-        read(&console, &signed_in, given)?;
-        let address = ["publishers", "ehr-endpoints", name.as_str(), "check"];
-        let report: Report = console.api.post(&signed_in.key, &address, &Map::new()).await?;
-        let mut page = read_one(&console, &signed_in, &name).await?;
-        page.steps = report.steps();
-        page::html(StatusCode::OK, &page)
-    };
-    checked.await.map_err(ConsoleError::into_response)
 }

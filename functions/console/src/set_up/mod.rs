@@ -1,8 +1,10 @@
 //! Set-up: what is configured, what is missing, and each provider app and EHR endpoint with a live test.
 
 mod edit;
+mod ehr_check;
 mod ehrs;
 mod form;
+mod provider_check;
 mod providers;
 mod words;
 
@@ -11,12 +13,13 @@ use std::sync::LazyLock;
 use askama::Template;
 use axum::Router;
 use axum::extract::State;
+use axum::extract::rejection::FormRejection;
 use axum::response::Response;
 use axum::routing::{get, post};
 use http::StatusCode;
 use serde::Deserialize;
 
-use self::form::Form;
+use self::form::{Form, Sent};
 use crate::api::ApiError;
 use crate::assets::Asset;
 use crate::page::{self, Frame};
@@ -36,10 +39,21 @@ pub(crate) fn routes() -> Router<Console> {
         .route("/console/set-up/", get(overview))
         .route("/console/set-up/new-provider/", get(providers::new).post(providers::create))
         .route("/console/set-up/providers/{name}/", get(providers::one).post(providers::save))
-        .route("/console/set-up/providers/{name}/check/", post(providers::check))
+        .route("/console/set-up/providers/{name}/check/", post(provider_check::check))
         .route("/console/set-up/new-ehr/", get(ehrs::new).post(ehrs::create))
         .route("/console/set-up/ehrs/{name}/", get(ehrs::one).post(ehrs::save))
-        .route("/console/set-up/ehrs/{name}/check/", post(ehrs::check))
+        .route("/console/set-up/ehrs/{name}/check/", post(ehr_check::check))
+}
+
+/// A form as it came.
+type Given = Result<axum::Form<Vec<(String, String)>>, FormRejection>;
+
+/// Reads a form, and that it is one of this sign-in.
+fn read(console: &Console, signed_in: &SignedIn, given: Given) -> Result<Sent, ConsoleError> {
+    let axum::Form(pairs) = given.map_err(|_| ConsoleError::Form("It is not a form of this page."))?;
+    let sent = Sent::read(pairs);
+    console.sessions.check(&signed_in.session, &sent.token)?;
+    Ok(sent)
 }
 
 /// What has just happened.

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use axum::Form as UrlEncoded;
-use axum::extract::rejection::FormRejection;
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
@@ -11,9 +9,9 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::edit::{Address, EditPage, Happened, Kind, Step};
+use super::edit::{Address, EditPage, Kind};
 use super::form::{Control, Field, Form, Section, Sent, Values, put, sentence};
-use super::{Noted, words};
+use super::{Given, Noted, read, words};
 use crate::api::ApiError;
 use crate::page::{self, Frame};
 use crate::session::SignedIn;
@@ -257,15 +255,6 @@ fn blank(console: &Console, signed_in: &SignedIn, kind: &Type, form: Form) -> Ed
     page
 }
 
-fn read(console: &Console, signed_in: &SignedIn, given: Given) -> Result<Sent, ConsoleError> {
-    let UrlEncoded(pairs) = given.map_err(|_| ConsoleError::Form("It is not a form of this page."))?;
-    let sent = Sent::read(pairs);
-    console.sessions.check(&signed_in.session, &sent.token)?;
-    Ok(sent)
-}
-
-type Given = Result<UrlEncoded<Vec<(String, String)>>, FormRejection>;
-
 /// `POST /console/set-up/new-provider/`.
 pub(crate) async fn create(
     State(console): State<Console>,
@@ -335,7 +324,7 @@ pub(crate) async fn one(
     page::html(StatusCode::OK, &page)
 }
 
-async fn read_one(console: &Console, signed_in: &SignedIn, name: &str) -> Result<EditPage, ConsoleError> {
+pub(super) async fn read_one(console: &Console, signed_in: &SignedIn, name: &str) -> Result<EditPage, ConsoleError> {
     let key = &signed_in.key;
     let (app, seen): (App, _) = console.api.get_tagged(key, &["base", "providers", name]).await?;
     let kind = type_of(console, key, &app.kind).await?;
@@ -371,84 +360,4 @@ pub(crate) async fn save(
         page::html(status, &known(&console, &signed_in, &kind, &app, form))
     };
     saved.await.map_err(ConsoleError::into_response)
-}
-
-#[derive(Deserialize)]
-struct Report {
-    reachable: Option<bool>,
-    credentials: String,
-    problem: Option<String>,
-}
-
-impl Report {
-    fn steps(self) -> Vec<Step> {
-        let Self { reachable, credentials, problem } = self;
-        if credentials == "not-used" {
-            let text = "There is nothing to ask: readings of this type come by file, or are sent.";
-            return vec![Step::new(Happened::Well, "Nothing to test", text)];
-        }
-        let problem = problem.map(|problem| sentence(&problem));
-        let (reached, asked) = match reachable {
-            Some(true) => (
-                Step::new(
-                    Happened::Well,
-                    "The provider answers",
-                    "Its address is right, and it can be reached.",
-                ),
-                true,
-            ),
-            Some(false) => {
-                let mut step = Step::new(Happened::Badly, "The provider does not answer", problem.clone());
-                step.advice = Some(
-                    "Is the provider's address right (Advanced, below)? Can the exchange reach the internet? It may also be \
-                     a passing fault: try again in a minute.",
-                );
-                (step, false)
-            }
-            None => (Step::new(Happened::Not, "The provider was not asked", problem.clone()), false),
-        };
-        let taken = match credentials.as_str() {
-            "accepted" => {
-                Step::new(Happened::Well, "It takes the client id and the secret", "Patients can connect.")
-            }
-            "refused" => {
-                let mut step =
-                    Step::new(Happened::Badly, "It refuses the client id or the secret", None::<String>);
-                step.advice = Some(
-                    "Copy both again from the app's page at the provider: enter them below, save, and test again.",
-                );
-                step
-            }
-            _ if !asked => {
-                Step::new(Happened::Not, "The client id and the secret were not tried", None::<String>)
-            }
-            _ => {
-                let mut step = Step::new(Happened::Badly, "It does not say whether it takes them", problem);
-                step.advice = Some(
-                    "Is the provider's address right (Advanced, below)? If it is, try again later; the first patient's consent \
-                     will show it.",
-                );
-                step
-            }
-        };
-        vec![reached, taken]
-    }
-}
-
-/// `POST /console/set-up/providers/{name}/check/`: the live test of what is saved.
-pub(crate) async fn check(
-    State(console): State<Console>,
-    signed_in: SignedIn,
-    Path(name): Path<String>,
-    given: Given,
-) -> Result<Response, Response> {
-    let checked = async {
-        read(&console, &signed_in, given)?;
-        let address = ["base", "providers", name.as_str(), "check"];
-        let report: Report = console.api.post(&signed_in.key, &address, &Map::new()).await?;
-        let mut page = read_one(&console, &signed_in, &name).await?;
-        page.steps = report.steps();
-        page::html(StatusCode::OK, &page)
-    };
-    checked.await.map_err(ConsoleError::into_response)
 }
