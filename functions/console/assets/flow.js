@@ -22,27 +22,37 @@
   }
 
   // Parts of a page that look again: each is replaced by what the same address shows then.
+  const REACHED = 'a[href], button, input, select, summary, [tabindex]';
   const paused = new Set();
+  const say = (text) => { document.getElementById('said').textContent = text; };
+
+  // What was open stays open, and what had the focus keeps it. What says the same is left as it is.
+  const renew = (shown, now) => {
+    if (now.textContent === shown.textContent && 'done' in now.dataset === 'done' in shown.dataset) return;
+    const open = [...shown.querySelectorAll('details')].map((details) => details.open);
+    now.querySelectorAll('details').forEach((details, n) => { details.open = open[n] ?? details.open; });
+    const focused = [...shown.querySelectorAll(REACHED)].indexOf(document.activeElement);
+    shown.replaceWith(now);
+    if (focused >= 0) now.querySelectorAll(REACHED)[focused]?.focus({ preventScroll: true });
+    if (now.dataset.says && now.dataset.says !== shown.dataset.says) say(now.dataset.says);
+  };
+
   const live = (id) => {
     const begin = document.getElementById(id);
     if (!begin || 'done' in begin.dataset) return;
     let wait = Number(begin.dataset.every);
     const look = async () => {
       const shown = document.getElementById(id);
-      const busy = document.hidden || paused.has(id) || shown.contains(document.activeElement);
-      if (!busy) {
+      if (!document.hidden && !paused.has(id)) {
         try {
           const answer = await fetch(shown.dataset.live, { credentials: 'same-origin' });
           const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
           const now = page.getElementById(id);
           if (page.body.dataset.page === 'sign-in') return location.assign(answer.url);
           if (!now && answer.ok && shown.dataset.gone) return location.assign(shown.dataset.gone);
-          if (now && answer.ok && !paused.has(id) && !shown.contains(document.activeElement)) {
+          if (now && answer.ok && !paused.has(id)) {
             times(now);
-            const open = [...shown.querySelectorAll('details')].map((details) => details.open);
-            now.querySelectorAll('details').forEach((details, n) => { details.open = open[n] ?? details.open; });
-            // What says the same is left as it is, so that nothing is read out again.
-            if (now.textContent !== shown.textContent) shown.replaceWith(document.adoptNode(now));
+            renew(shown, document.adoptNode(now));
             if ('done' in now.dataset) return undefined;
             wait = Number(now.dataset.every);
           }
@@ -65,7 +75,7 @@
       if (pause) paused.add(id);
       else paused.delete(id);
       button.setAttribute('aria-pressed', String(pause));
-      document.getElementById('said').textContent = pause ? 'The page stays as it is.' : 'The page looks again by itself.';
+      say(pause ? 'The page stays as it is.' : 'The page looks again by itself.');
     });
   }
 })();

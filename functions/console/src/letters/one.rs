@@ -4,6 +4,7 @@ use askama::Template;
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
+use ohx_domain::RequestState;
 use serde::Deserialize;
 
 use super::api::{Whole, Work};
@@ -13,6 +14,9 @@ use crate::page::{self, Frame};
 use crate::session::SignedIn;
 use crate::words::{When, count, record, sentence};
 use crate::{Console, ConsoleError};
+
+/// How long a letter may take to go once what it stood for is at the EHR, in seconds.
+const SETTLES: i64 = 60;
 
 #[derive(Template)]
 #[template(path = "letter.html")]
@@ -42,18 +46,17 @@ struct WorkShown {
 
 impl WorkShown {
     fn of(title: &'static str, work: Work) -> Self {
-        use ohx_domain::RequestState::{Failed, Fetched, Fetching, Published, Requested};
         Self {
             title,
             record: record(&work.record),
             over: work.start.zip(work.end).map(|(start, end)| (start.into(), end.into())),
             since: work.since.map(When::from),
             state: match work.state {
-                Requested => "asked for, not begun yet",
-                Fetching => "being read from the provider",
-                Fetched => "on its way to the EHR",
-                Published => "at the EHR",
-                Failed => "given up",
+                RequestState::Requested => "asked for, not begun yet",
+                RequestState::Fetching => "being read from the provider",
+                RequestState::Fetched => "on its way to the EHR",
+                RequestState::Published => "at the EHR",
+                RequestState::Failed => "given up",
             },
             attempts: count(work.attempts.into(), "attempt"),
             note: work.note.as_deref().map(sentence),
@@ -82,7 +85,13 @@ pub(crate) async fn page(
         Err(ApiError::Refused { status: StatusCode::BAD_REQUEST, .. }) => return Err(ConsoleError::NotFound),
         Err(error) => return Err(error.into()),
     };
-    let waits = replayed_as.as_ref().is_some_and(|work| work.state.is_open());
+    let now = console.sessions.now();
+    let waits = replayed_as.as_ref().is_some_and(|work| match work.state {
+        RequestState::Failed => false,
+        // The letter goes a moment after what it stood for has arrived; where that was refused again, it stays.
+        RequestState::Published => now.duration_since(work.updated_at).as_secs() < SETTLES,
+        _ => true,
+    });
     let works = [
         stands_for.map(|work| WorkShown::of("What it stands for", work)),
         replayed_as.map(|work| WorkShown::of("What was asked in its place", work)),
