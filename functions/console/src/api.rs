@@ -55,6 +55,14 @@ pub struct Problem {
     pub detail: Option<String>,
     /// A name for programs.
     pub code: Option<String>,
+    /// What else it says.
+    #[serde(flatten)]
+    pub more: Box<More>,
+}
+
+/// What a problem says of the place that it is at.
+#[derive(Debug, Default, Deserialize)]
+pub struct More {
     /// What is wrong with fields of the request.
     #[serde(default)]
     pub errors: Vec<Against>,

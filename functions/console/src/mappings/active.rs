@@ -177,8 +177,8 @@ async fn pointed(
         Err(error) => return Err(error.into()),
     };
     let mut said = refused.detail.unwrap_or_else(|| "The exchange refuses it.".to_owned());
-    if !refused.hint.is_empty() {
-        said = format!("{said}: {}", refused.hint);
+    if !refused.more.hint.is_empty() {
+        said = format!("{said}: {}", refused.more.hint);
     }
     editor::refused(console, signed_in, provider, record, said).await
 }

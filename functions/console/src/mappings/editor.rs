@@ -13,7 +13,6 @@ use super::active::{Scope, time};
 use super::known::{Document, Known};
 use super::preview::{self, Mistake, Preview};
 use super::text::{self, Diff, Example};
-use crate::api::ApiError;
 use crate::page::{self, Frame};
 use crate::session::SignedIn;
 use crate::{Console, ConsoleError};

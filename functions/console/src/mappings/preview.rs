@@ -121,19 +121,20 @@ pub(super) struct Mistake {
 impl From<Problem> for Mistake {
     fn from(problem: Problem) -> Self {
         let text = problem.detail.unwrap_or_else(|| "The exchange refuses it.".to_owned());
+        let more = *problem.more;
         // Where it is stands beside it.
-        let text = match text.split_once(&format!("line {}, column {}: ", problem.line, problem.column)) {
-            Some((_, what)) if problem.line > 0 => what.to_owned(),
+        let text = match text.split_once(&format!("line {}, column {}: ", more.line, more.column)) {
+            Some((_, what)) if more.line > 0 => what.to_owned(),
             _ => text,
         };
         let mut letters = text.chars();
         let text = letters.next().map(|l| l.to_uppercase().chain(letters).collect()).unwrap_or_default();
         Self {
             text,
-            line: problem.line,
-            column: problem.column,
-            snippet: problem.snippet,
-            hint: problem.hint,
+            line: more.line,
+            column: more.column,
+            snippet: more.snippet,
+            hint: more.hint,
             of_page: false,
         }
     }

@@ -8,8 +8,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::edit::{Address, EditPage, Kind};
-use super::form::{Control, Field, Form, Section, Sent, Values, put, sentence};
-use super::{Given, Noted, read, words};
+use super::form::{Control, Field, Form, Section, Sent, Values, put};
+use super::{Given, Noted, read};
 use crate::api::ApiError;
 use crate::page;
 use crate::session::SignedIn;
@@ -316,7 +316,11 @@ fn known(console: &Console, signed_in: &SignedIn, ehr: &Ehr, form: Form) -> Edit
     page
 }
 
-pub(super) async fn read_one(console: &Console, signed_in: &SignedIn, name: &str) -> Result<EditPage, ConsoleError> {
+pub(super) async fn read_one(
+    console: &Console,
+    signed_in: &SignedIn,
+    name: &str,
+) -> Result<EditPage, ConsoleError> {
     let address = ["publishers", "ehr-endpoints", name];
     let (ehr, seen): (Ehr, _) = console.api.get_tagged(&signed_in.key, &address).await?;
     let form = Form::new(sections(false, ehr.has_secret), &ehr.values(), seen);

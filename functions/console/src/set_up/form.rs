@@ -275,7 +275,7 @@ impl Form {
 
     /// What the API says against it, each at its field.
     pub(super) fn place(&mut self, status: StatusCode, problem: Problem) {
-        let said = problem.errors.into_iter().filter(|error| !error.detail.is_empty());
+        let said = problem.more.errors.into_iter().filter(|error| !error.detail.is_empty());
         let mut placed = false;
         for error in said {
             placed = true;
@@ -357,7 +357,8 @@ mod tests {
         ] {
             let mut form = form();
             let against = vec![crate::api::Against { pointer: pointer.into(), detail: detail.into() }];
-            form.place(StatusCode::UNPROCESSABLE_ENTITY, Problem { errors: against, ..Problem::default() });
+            let more = Box::new(crate::api::More { errors: against, ..Default::default() });
+            form.place(StatusCode::UNPROCESSABLE_ENTITY, Problem { more, ..Problem::default() });
             assert_eq!(form.errors().first().map(|(id, _)| *id), expected, "{pointer}");
             assert!(form.wrong());
         }

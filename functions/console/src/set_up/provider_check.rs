@@ -7,8 +7,8 @@ use serde::Deserialize;
 use serde_json::Map;
 
 use super::edit::{Happened, Step};
-use super::providers::read_one;
 use super::form::sentence;
+use super::providers::read_one;
 use super::{Given, read};
 use crate::page;
 use crate::session::SignedIn;

@@ -324,7 +324,11 @@ pub(crate) async fn one(
     page::html(StatusCode::OK, &page)
 }
 
-pub(super) async fn read_one(console: &Console, signed_in: &SignedIn, name: &str) -> Result<EditPage, ConsoleError> {
+pub(super) async fn read_one(
+    console: &Console,
+    signed_in: &SignedIn,
+    name: &str,
+) -> Result<EditPage, ConsoleError> {
     let key = &signed_in.key;
     let (app, seen): (App, _) = console.api.get_tagged(key, &["base", "providers", name]).await?;
     let kind = type_of(console, key, &app.kind).await?;
