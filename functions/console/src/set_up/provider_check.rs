@@ -66,8 +66,8 @@ impl Report {
             _ => {
                 let mut step = Step::new(Happened::Badly, "It does not say whether it takes them", problem);
                 step.advice = Some(
-                    "Is the provider's address right (Advanced, below)? If it is, try again later; the first patient's consent \
-                     will show it.",
+                    "Is the redirect address registered there, letter by letter? Is the provider's address right (Advanced, below)? If \
+                     both are, try again later; the first patient's consent will show it.",
                 );
                 step
             }
