@@ -245,12 +245,13 @@ fn shown(month: &Month, day: Date, records: &[&Coverage], zone: &TimeZone) -> Op
                     Fate::Published => ("●", "good", "at the EHR"),
                     Fate::OnItsWay => ("↻", "warn", "on its way"),
                     Fate::Failed => ("▲", "bad", "given up"),
+                    _ if is_open(one, span) => ("○", "soft", "not asked for yet"),
                     Fate::Refused => ("▲", "bad", "refused by the EHR"),
-                    Fate::NeverAsked if is_open(one, span) => ("○", "soft", "not asked for yet"),
                     Fate::NeverAsked => ("○", "soft", "nobody has asked for it"),
                     Fate::BeforeHistory => ("○", "soft", "before the link's history"),
                 };
-                let why = span.why.iter().map(|why| sentence(why)).collect();
+                let told = span.state == Fate::NeverAsked || !is_open(one, span);
+                let why = span.why.iter().filter(|_| told).map(|why| sentence(why)).collect();
                 DaySpan { badge, from: clock(from), until: clock(until), why }
             })
             .collect(),
