@@ -73,7 +73,7 @@ impl World {
 async fn the_overview_counts_what_the_ehr_has_and_sees_what_comes() {
     let world = World::with_history().await;
     let console = world.deployment.public_url().to_owned();
-    let made = world.drive_with("new-link", &console, json!({"patient": PATIENT})).await;
+    let made = world.drive_with("new-link", &console, json!({"patient": PATIENT, "days": DAYS + 1})).await;
     let (status, page) = consent(&world.outside, made["address"].as_str().unwrap(), "1").await;
     assert_eq!(status, 200, "{page}");
     let links = world.deployment.list("/api/base/provider-links/").await;

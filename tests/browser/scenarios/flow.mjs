@@ -37,7 +37,7 @@ export default {
     await page.keyboard.type(task.patient);
     await tabTo(page, '#backfill_days');
     await page.keyboard.press('Control+A');
-    await page.keyboard.type('10');
+    await page.keyboard.type(String(task.days));
     await page.keyboard.press('Enter');
     await has(page.locator('h1'), 'Send the patient this address');
     const address = await page.inputValue('#address');
