@@ -147,6 +147,7 @@ async fn axe_finds_nothing_on_the_pages_of_the_flow() {
 /// The pictures of the documentation, into the folder of `OHX_SCREENSHOTS`: `make screenshots`.
 #[tokio::test]
 #[ignore = "writes docs/screenshots"]
+#[allow(clippy::disallowed_methods, reason = "a test's own setting")]
 async fn screenshots() {
     let folder = std::env::var("OHX_SCREENSHOTS").expect("OHX_SCREENSHOTS: where the pictures go");
     let outside = Outside::start().await.and_others().await;
