@@ -76,6 +76,17 @@ impl From<Letter> for Row {
     }
 }
 
+/// A reason without what it names, so that those of a kind are counted together: an address, an identifier, an id.
+fn alike(reason: &str) -> String {
+    let word = |word: &str| {
+        let bare = word.trim_end_matches([':', ',', '.', ';']);
+        let end = word.get(bare.len()..).unwrap_or_default();
+        let names = bare.contains("://") || (bare.len() >= 12 && bare.contains(|c: char| c.is_ascii_digit()));
+        if names { format!("…{end}") } else { word.to_owned() }
+    };
+    reason.split_whitespace().map(word).collect::<Vec<_>>().join(" ")
+}
+
 #[derive(Deserialize)]
 pub(crate) struct Asked {
     #[serde(default)]
@@ -155,16 +166,29 @@ pub(crate) async fn page(
 
 /// How many letters have which reason, the most first.
 fn reasons(letters: &[Letter]) -> Vec<Reason> {
-    let mut counts: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    let mut counts: BTreeMap<(&str, String), usize> = BTreeMap::new();
     for letter in letters {
-        *counts.entry((&letter.function, &letter.reason)).or_default() += 1;
+        *counts.entry((&letter.function, alike(&letter.reason))).or_default() += 1;
     }
-    let one = |((function, reason), count): ((&str, &str), usize)| Reason {
+    let one = |((function, reason), count): ((&str, String), usize)| Reason {
         function: function.to_owned(),
-        reason: sentence(reason),
+        reason: sentence(&reason),
         count,
     };
     let mut reasons: Vec<Reason> = counts.into_iter().map(one).collect();
     reasons.sort_by_key(|reason| std::cmp::Reverse(reason.count));
     reasons
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_of_a_kind_are_one() {
+        let reason = "Observation https://ohx.test/ns/withings/getmeas|yuv5.5149666569.body-weight: HTTP 422, business-rule";
+        assert_eq!(alike(reason), "Observation …: HTTP 422, business-rule");
+        assert_eq!(alike("link 01a200ad-0000-7000-8000-000000000009 has ended"), "link … has ended");
+        assert_eq!(alike("given up after 12 attempts"), "given up after 12 attempts");
+    }
 }

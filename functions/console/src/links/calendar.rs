@@ -133,7 +133,9 @@ pub(super) struct Cell {
     pub(super) number: i8,
     /// `2026-11-17`.
     pub(super) date: String,
-    pub(super) label: String,
+    /// What a screen reader says before and after the number.
+    pub(super) weekday: String,
+    pub(super) month: String,
     pub(super) day: Day,
     pub(super) chosen: bool,
 }
@@ -201,12 +203,9 @@ impl Month {
         let mut week: Vec<Option<Cell>> = (0..lead).map(|_| None).collect();
         for (place, date) in self.days().enumerate() {
             let day = Day::together(each.iter().filter_map(|days| days.get(place)).map(|(_, day)| *day));
-            let label = match day {
-                Day::Ahead => date.strftime("%A %-d %B").to_string(),
-                day => format!("{}: {}", date.strftime("%A %-d %B"), day.text()),
-            };
             let chosen = chosen == Some(date);
-            week.push(Some(Cell { number: date.day(), date: date.to_string(), label, day, chosen }));
+            let (weekday, month) = (date.strftime("%A").to_string(), date.strftime("%B").to_string());
+            week.push(Some(Cell { number: date.day(), date: date.to_string(), weekday, month, day, chosen }));
             if week.len() == 7 {
                 weeks.push(std::mem::take(&mut week));
             }
@@ -238,10 +237,17 @@ pub(super) fn cut(
     all.filter(|((start, end), _)| start < end).collect()
 }
 
-/// Whether it is the last stretch, which reaches until now, and young enough that nobody had to ask for it yet.
+/// Whether it reaches until now and is young enough that nobody had to ask for it yet. A refused reading leaves a hole that is
+/// followed by what was published after it: a stretch at the end that counts as refused is only where that request's time ends.
 pub(super) fn is_open(coverage: &Coverage, span: &Span) -> bool {
-    let last = coverage.spans.last().is_some_and(|last| std::ptr::eq(last, span));
-    last && span.state == Fate::NeverAsked && span.end.as_second() - span.start.as_second() < OPEN
+    let Some(last) = coverage.spans.last() else { return false };
+    let published = coverage.spans.iter().rfind(|one| one.state == Fate::Published);
+    let tail = match span.state {
+        Fate::NeverAsked => std::ptr::eq(last, span),
+        Fate::Refused => published.is_some_and(|published| span.start >= published.end),
+        _ => false,
+    };
+    tail && last.end.as_second() - span.start.as_second() < OPEN
 }
 
 fn strip(name: &str, days: &[(Date, Day)]) -> Strip {
@@ -312,7 +318,7 @@ mod tests {
             "15 complete, 1 partly, 1 on its way, 1 missing, 2 nothing asked"
         );
         let cells: Vec<_> = calendar.weeks.iter().flatten().flatten().collect();
-        assert_eq!(cells[12].label, "Friday 13 November: missing");
+        assert_eq!((cells[12].weekday.as_str(), cells[12].month.as_str()), ("Friday", "November"));
     }
 
     #[test]
@@ -324,6 +330,21 @@ mod tests {
         ]);
         let days = days(&month, &coverage);
         assert_eq!((days[15], days[16], days[19]), (Day::Complete, Day::NothingAsked, Day::NothingAsked));
+    }
+
+    #[test]
+    fn the_end_of_a_request_is_no_refusal_and_a_refused_reading_is_one() {
+        let month = Month::of(None, TimeZone::UTC, at("2026-11-20T12:00:00Z"));
+        let mut coverage = weight(vec![
+            span("2026-11-19T00:00:00Z", "2026-11-20T12:00:00Z", Fate::Published),
+            span("2026-11-20T12:00:00Z", "2026-11-20T12:00:00.4Z", Fate::Refused),
+            span("2026-11-20T12:00:00.4Z", "2026-11-20T12:05:00Z", Fate::NeverAsked),
+        ]);
+        assert_eq!(days(&month, &coverage)[19], Day::Complete);
+        coverage.spans[0].end = at("2026-11-20T11:00:00Z");
+        coverage.spans.insert(1, span("2026-11-20T11:00:00Z", "2026-11-20T11:00:01Z", Fate::Refused));
+        coverage.spans.insert(2, span("2026-11-20T11:00:01Z", "2026-11-20T12:00:00Z", Fate::Published));
+        assert_eq!(days(&month, &coverage)[19], Day::Partly);
     }
 
     #[test]

@@ -229,12 +229,12 @@ fn facts(link: &Link) -> Vec<(&'static str, Fact)> {
 /// A day with why it is as it is.
 fn shown(month: &Month, day: Date, records: &[&Coverage], zone: &TimeZone) -> Option<DayShown> {
     let edges = month.edges(day)?;
-    let clock = |at: jiff::Timestamp| {
+    let clock = |at: jiff::Timestamp, short: bool| {
         if at == edges.1 {
-            "24:00".to_owned()
-        } else {
-            at.to_zoned(zone.clone()).strftime("%H:%M").to_string()
+            return "24:00".to_owned();
         }
+        // What is shorter than a minute, such as the hole that a refused reading leaves, is told to the second.
+        at.to_zoned(zone.clone()).strftime(if short { "%H:%M:%S" } else { "%H:%M" }).to_string()
     };
     let of = |one: &&Coverage| DayOfRecord {
         name: record(&one.record),
@@ -245,13 +245,15 @@ fn shown(month: &Month, day: Date, records: &[&Coverage], zone: &TimeZone) -> Op
                     Fate::Published => ("●", "good", "at the EHR"),
                     Fate::OnItsWay => ("↻", "warn", "on its way"),
                     Fate::Failed => ("▲", "bad", "given up"),
+                    _ if is_open(one, span) => ("○", "soft", "not asked for yet"),
                     Fate::Refused => ("▲", "bad", "refused by the EHR"),
-                    Fate::NeverAsked if is_open(one, span) => ("○", "soft", "not asked for yet"),
                     Fate::NeverAsked => ("○", "soft", "nobody has asked for it"),
                     Fate::BeforeHistory => ("○", "soft", "before the link's history"),
                 };
-                let why = span.why.iter().map(|why| sentence(why)).collect();
-                DaySpan { badge, from: clock(from), until: clock(until), why }
+                let told = span.state == Fate::NeverAsked || !is_open(one, span);
+                let why = span.why.iter().filter(|_| told).map(|why| sentence(why)).collect();
+                let short = until.duration_since(from).as_secs() < 60;
+                DaySpan { badge, from: clock(from, short), until: clock(until, short), why }
             })
             .collect(),
     };
