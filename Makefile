@@ -1,6 +1,6 @@
 # Open Health Exchange. `make help` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help run test test-phi test-hfs check bench fuzz fmt deny clean release soak
+.PHONY: help run test test-phi test-hfs screenshots check bench fuzz fmt deny clean release soak
 
 ARGS ?=
 CARGO ?= cargo
@@ -33,6 +33,12 @@ test-hfs: ## writes to Helios HFS, a full FHIR R5 server, which is built once (1
 	@tests/needs cc r5 hfs
 	@tests/timed "build HFS tests" $(CARGO) test -p ohx-tests --test ehr --locked --no-run --quiet
 	@tests/timed "run HFS tests" $(CARGO) test -p ohx-tests --test ehr --locked --quiet -- --include-ignored hfs::
+
+screenshots: ## makes the pictures of docs/screenshots: the console over a world like the demo's
+	@tests/needs cc chromium browser
+	@tests/timed "build functions" $(CARGO) build --workspace --bins --locked --quiet
+	@mkdir -p docs/screenshots
+	@tests/timed "pictures" env OHX_SCREENSHOTS=$(CURDIR)/docs/screenshots $(CARGO) test --workspace --test browser --locked --quiet -- --ignored screenshots
 
 check: ## formatting, lints, manifests of what is written
 	@tests/needs cc

@@ -4,7 +4,9 @@
 //! anything that the content security policy stops, and on an error of the page's script.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod flow;
 mod patient;
+mod workshop;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Stdio;
@@ -34,6 +36,23 @@ const ODD: &str = "Schlaf\nDatum;Uhrzeit;Tiefschlaf\n04.10.2026;07:00;120\n\n\
     Temperatur\nDatum;Uhrzeit;°C\n29.03.2026;02:30;36,9\n29.03.2026;02:30;36,9\n\n\
     Gewicht\nDatum;Uhrzeit;kg;Aura;BMI;Kommentar\n04.10.2026;07:45;81,4;9;x;gut\n04.10.2026;07:46;=1+1;9;28;gut\n";
 
+/// Runs a task of `drive.mjs`; gives what it found.
+async fn browse(task: &Value, logs: impl Fn() -> String) -> Value {
+    let run = Command::new("node")
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/browser/drive.mjs"))
+        .arg(task.to_string())
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/browser"))
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output();
+    let run = tokio::time::timeout(Duration::from_secs(240), run).await.expect("the browser ends");
+    let run = run.expect("node, and target/browser: run tests/needs chromium browser, or make test");
+    let said = String::from_utf8_lossy(&run.stdout);
+    let wrong = String::from_utf8_lossy(&run.stderr);
+    assert!(run.status.success(), "{}:\n{said}\n{wrong}\n{}", task["scenario"], logs());
+    serde_json::from_str(said.lines().last().expect("a result")).expect("JSON")
+}
+
 struct World {
     outside: Outside,
     deployment: Deployment,
@@ -56,21 +75,16 @@ impl World {
 
     /// Runs a scenario of `drive.mjs` at a console; gives what it found.
     async fn drive(&self, scenario: &str, console: &str) -> Value {
-        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
-        let task = json!({"scenario": scenario, "url": console, "key": API_KEY, "files": self.files.path()});
-        let run = Command::new("node")
-            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/browser/drive.mjs"))
-            .arg(task.to_string())
-            .current_dir(format!("{root}/target/browser"))
-            .stdin(Stdio::null())
-            .kill_on_drop(true)
-            .output();
-        let run = tokio::time::timeout(Duration::from_secs(240), run).await.expect("the browser ends");
-        let run = run.expect("node, and target/browser: run tests/needs chromium browser, or make test");
-        let said = String::from_utf8_lossy(&run.stdout);
-        let wrong = String::from_utf8_lossy(&run.stderr);
-        assert!(run.status.success(), "{scenario}:\n{said}\n{wrong}\n{}", self.deployment.logs());
-        serde_json::from_str(said.lines().last().expect("a result")).expect("JSON")
+        self.drive_with(scenario, console, json!({})).await
+    }
+
+    /// The same for a scenario that has to know more.
+    async fn drive_with(&self, scenario: &str, console: &str, more: Value) -> Value {
+        let mut task =
+            json!({"scenario": scenario, "url": console, "key": API_KEY, "files": self.files.path()});
+        let more = more.as_object().cloned().unwrap_or_default();
+        task.as_object_mut().unwrap().extend(more);
+        browse(&task, || self.deployment.logs()).await
     }
 
     /// The Observations of the patient at the EHR, by the start of their time and their code.

@@ -18,6 +18,7 @@ both_shapes!(
     a_patient_moves_from_legacy_fitbit_to_google,
     an_account_without_a_profile_is_told_so,
     a_retired_service_is_no_revocation,
+    an_apps_credentials_are_examined,
 );
 
 const PATIENT: &str = "Patient/p1";
@@ -217,6 +218,66 @@ async fn a_retired_service_is_no_revocation(shape: Shape) {
     assert!(note.contains("retired"), "{note}");
     let shown = deployment.get(&format!("/api/base/provider-links/{link}/")).await;
     assert_eq!(shown["state"], "active", "the patient did not leave: {shown}");
+}
+
+async fn an_apps_credentials_are_examined(shape: Shape) {
+    let (outside, deployment) = world(shape).await;
+    let check = async |name: &str| {
+        let (status, report) =
+            deployment.post(&format!("/api/base/providers/{name}/check/"), &json!({})).await;
+        assert_eq!(status, 200, "{name}: {report}");
+        report
+    };
+    for name in ["withings", "fitbit", "omron", "fitbit-legacy"] {
+        let app = deployment.get(&format!("/api/base/providers/{name}/")).await;
+        if name == "omron" {
+            // OMRON wants a redirect address that it knows with every token request.
+            outside.others().omron.register_redirect(app["redirect_uri"].as_str().unwrap());
+        }
+        let report = check(name).await;
+        let expected = json!({"name": name, "reachable": true, "credentials": "accepted"});
+        assert_eq!(report, expected, "{name}");
+
+        // The same app with another secret, without one, and at an address where nobody is.
+        let mut urls = app["base_urls"].clone();
+        let mut new = json!({"name": format!("{name}-wrong"), "type": app["type"], "client_id": app["client_id"],
+            "client_secret": "canary-another-secret", "base_urls": urls, "options": app["options"]});
+        let add = async |new: &Value| {
+            let (status, added) = deployment.post("/api/base/providers/", new).await;
+            assert_eq!(status, 201, "{added}");
+        };
+        add(&new).await;
+        let report = check(&format!("{name}-wrong")).await;
+        assert_eq!(
+            (&report["reachable"], &report["credentials"]),
+            (&json!(true), &json!("refused")),
+            "{report}"
+        );
+        let problem = report["problem"].as_str().unwrap();
+        assert!(problem.contains("client_secret") && !problem.contains("canary"), "{problem}");
+
+        for url in urls.as_object_mut().unwrap().values_mut() {
+            *url = json!("http://127.0.0.1:9");
+        }
+        new["name"] = json!(format!("{name}-nowhere"));
+        new["base_urls"] = urls;
+        add(&new).await;
+        let report = check(&format!("{name}-nowhere")).await;
+        assert_eq!(
+            (&report["reachable"], &report["credentials"]),
+            (&json!(false), &json!("unknown")),
+            "{report}"
+        );
+        new["name"] = json!(format!("{name}-bare"));
+        new.as_object_mut().unwrap().remove("client_secret");
+        add(&new).await;
+        let report = check(&format!("{name}-bare")).await;
+        assert_eq!((report.get("reachable"), &report["credentials"]), (None, &json!("unknown")), "{report}");
+        assert!(report["problem"].as_str().unwrap().contains("client_secret is missing"), "{report}");
+    }
+    assert_eq!(check("beurer").await, json!({"name": "beurer", "credentials": "not-used"}));
+    let (status, _) = deployment.post("/api/base/providers/nobody/check/", &json!({})).await;
+    assert_eq!(status, 404);
 }
 
 pub(crate) async fn completed(deployment: &Deployment, sync: &Value) -> Value {

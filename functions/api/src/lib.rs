@@ -54,6 +54,7 @@ fn keyed() -> OpenApiRouter<Links> {
         .routes(routes!(providers::types))
         .routes(routes!(providers::list, providers::create))
         .routes(routes!(providers::one, providers::replace, providers::remove))
+        .routes(routes!(providers::check))
         .routes(routes!(links::list, links::create))
         .routes(routes!(links::one))
         .routes(routes!(links::connect_address))

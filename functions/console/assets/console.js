@@ -7,6 +7,24 @@
 
   document.documentElement.classList.add('with-script');
 
+  // Buttons that copy what is in a field; where the browser does not let them, the field is selected.
+  for (const button of document.querySelectorAll('button[data-copy][hidden]')) button.hidden = false;
+  document.addEventListener('click', async (event) => {
+    const button = event.target.closest('button[data-copy]');
+    if (!button) return;
+    const field = at(button.dataset.copy);
+    const name = button.textContent;
+    try {
+      await navigator.clipboard.writeText(field.value ?? field.textContent);
+      if (name === 'Copied') return;
+      button.textContent = 'Copied';
+      setTimeout(() => { button.textContent = name; }, 3000);
+    } catch {
+      field.focus();
+      if (field.select) field.select();
+    }
+  });
+
   const zone = at('zone');
   if (zone && !zone.value) {
     zone.value = Intl.DateTimeFormat().resolvedOptions().timeZone || '';

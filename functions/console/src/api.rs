@@ -7,8 +7,8 @@ use http::{HeaderValue, Method, StatusCode, header};
 use jiff::Timestamp;
 use reqwest::{Body, RequestBuilder, Response};
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 /// The version of the API that the pages know.
@@ -55,13 +55,51 @@ pub struct Problem {
     pub detail: Option<String>,
     /// A name for programs.
     pub code: Option<String>,
+    /// What else it says.
+    #[serde(flatten)]
+    pub more: Box<More>,
+}
+
+/// What a problem says of the place that it is at.
+#[derive(Debug, Default, Deserialize)]
+pub struct More {
+    /// What is wrong with fields of the request.
+    #[serde(default)]
+    pub errors: Vec<Against>,
+    /// The line of a mapping document, from 1; 0 where it is about none.
+    #[serde(default)]
+    pub line: usize,
+    /// The column there, in characters, from 1.
+    #[serde(default)]
+    pub column: usize,
+    /// What to do about it.
+    #[serde(default)]
+    pub hint: String,
+    /// The line itself, with a caret below the column.
+    #[serde(default)]
+    pub snippet: String,
+    /// The example of a mapping document that does not hold.
+    #[serde(default)]
+    pub example: String,
+}
+
+/// What is wrong with a field.
+#[derive(Debug, Deserialize)]
+pub struct Against {
+    /// Which, as a JSON pointer into the request's body.
+    #[serde(default)]
+    pub pointer: String,
+    /// What is wrong with it.
+    #[serde(default)]
+    pub detail: String,
 }
 
 /// A page of a list.
 #[derive(Deserialize)]
-struct Page<T> {
-    items: Vec<T>,
-    next: Option<String>,
+pub(crate) struct Page<T> {
+    pub(crate) items: Vec<T>,
+    /// The cursor of the next one; none on the last.
+    pub(crate) next: Option<String>,
 }
 
 /// A provider app.
@@ -193,6 +231,74 @@ impl Api {
         Ok(())
     }
 
+    /// What an address answers with; `address` is what follows `/api/`, each part a segment.
+    pub(crate) async fn get<T: DeserializeOwned>(
+        &self,
+        key: &SecretString,
+        address: &[&str],
+        query: &[(&str, &str)],
+    ) -> Result<T, ApiError> {
+        let mut url = self.at(address)?;
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        self.ask(self.call(Method::GET, url, key)?).await
+    }
+
+    /// Posts to an address.
+    pub(crate) async fn post<T: DeserializeOwned>(
+        &self,
+        key: &SecretString,
+        address: &[&str],
+        body: &impl Serialize,
+    ) -> Result<T, ApiError> {
+        self.ask(self.call(Method::POST, self.at(address)?, key)?.json(body)).await
+    }
+
+    /// What an address answers with, and the state that a change of it has to name.
+    pub(crate) async fn get_tagged<T: DeserializeOwned>(
+        &self,
+        key: &SecretString,
+        address: &[&str],
+    ) -> Result<(T, String), ApiError> {
+        let call = self.call(Method::GET, self.at(address)?, key)?;
+        let answer = call.send().await.map_err(|_| ApiError::OutOfReach)?;
+        let tag = answer.headers().get(header::ETAG).and_then(|tag| tag.to_str().ok());
+        let tag = tag.unwrap_or_default().to_owned();
+        Ok((accepted(answer).await?, tag))
+    }
+
+    /// Replaces what is at an address, where it is still in the state that was seen.
+    pub(crate) async fn put<T: DeserializeOwned>(
+        &self,
+        key: &SecretString,
+        address: &[&str],
+        seen: &str,
+        body: &impl Serialize,
+    ) -> Result<T, ApiError> {
+        let call = self.call(Method::PUT, self.at(address)?, key)?.header(header::IF_MATCH, seen);
+        self.ask(call.json(body)).await
+    }
+
+    /// All of a short list.
+    pub(crate) async fn all<T: DeserializeOwned>(
+        &self,
+        key: &SecretString,
+        address: &[&str],
+    ) -> Result<Vec<T>, ApiError> {
+        Ok(self.pages(key, address, &[]).await?.0)
+    }
+
+    /// Removes what is at an address.
+    pub(crate) async fn delete(&self, key: &SecretString, address: &[&str]) -> Result<(), ApiError> {
+        let answer = self.call(Method::DELETE, self.at(address)?, key)?.send().await;
+        let answer = answer.map_err(|_| ApiError::OutOfReach)?;
+        match answer.status() {
+            StatusCode::NO_CONTENT => Ok(()),
+            _ => accepted::<IgnoredAny>(answer).await.map(|_| ()),
+        }
+    }
+
     /// The provider apps.
     pub(crate) async fn apps(&self, key: &SecretString) -> Result<Vec<App>, ApiError> {
         Ok(self.pages(key, &["base", "providers"], &[]).await?.0)
@@ -278,15 +384,19 @@ impl Api {
     }
 
     async fn ask<T: DeserializeOwned>(&self, call: RequestBuilder) -> Result<T, ApiError> {
-        let answer = call.send().await.map_err(|_| ApiError::OutOfReach)?;
-        match answer.status() {
-            StatusCode::UNAUTHORIZED => Err(ApiError::Unauthorized),
-            status if status.is_success() => read(answer).await,
-            status if status.is_redirection() => Err(ApiError::Unreadable("it redirects")),
-            status => {
-                let problem = read(answer).await.unwrap_or_default();
-                Err(ApiError::Refused { status, problem })
-            }
+        accepted(call.send().await.map_err(|_| ApiError::OutOfReach)?).await
+    }
+}
+
+/// What an answer holds, where it is none that refuses.
+async fn accepted<T: DeserializeOwned>(answer: Response) -> Result<T, ApiError> {
+    match answer.status() {
+        StatusCode::UNAUTHORIZED => Err(ApiError::Unauthorized),
+        status if status.is_success() => read(answer).await,
+        status if status.is_redirection() => Err(ApiError::Unreadable("it redirects")),
+        status => {
+            let problem = read(answer).await.unwrap_or_default();
+            Err(ApiError::Refused { status, problem })
         }
     }
 }

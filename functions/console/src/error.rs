@@ -102,6 +102,15 @@ impl ConsoleError {
                 "The exchange is out of reach",
                 "The console is running, but the exchange's API does not answer. Please try again in a minute. If it stays so, ask whoever operates it whether the API is running, and whether OHX_API_URL is its address.",
             ),
+            Self::Api(ApiError::Refused { status: StatusCode::FORBIDDEN, problem }) => {
+                let text = match &problem.detail {
+                    Some(detail) => format!(
+                        "The exchange says: {detail}. Sign in with a key that may, or ask an admin for one."
+                    ),
+                    None => "Sign in with a key that may, or ask an admin for one.".to_owned(),
+                };
+                return ("Your key may not do this", text);
+            }
             Self::Api(ApiError::Refused { status, problem }) => {
                 let text = match &problem.detail {
                     Some(detail) => detail.clone(),

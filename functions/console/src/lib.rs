@@ -6,16 +6,24 @@
 //!
 //! Pages are rendered here and work without their script. They load nothing from elsewhere, and the content security
 //! policy says so. A further page is a module with its handlers, a template that extends `base.html`, and its route
-//! below: sign-in, errors, the check of where a request comes from, and headers are the same for all.
+//! below; its place in the navigation is in `page`: sign-in, errors, the check of where a request comes from, and headers are the same for all.
 
 mod api;
 mod assets;
+mod audit;
 mod error;
+mod form;
 mod guard;
 mod import;
+mod letters;
+mod links;
+mod mappings;
+mod overview;
 mod page;
 mod session;
+mod set_up;
 mod sign_in;
+mod words;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,7 +39,7 @@ use ohx_runtime::{Ready, Settings, outbound};
 use crate::api::Api;
 pub use crate::error::{ConsoleError, StartError};
 pub use crate::import::MAX_FILE_BYTES;
-use crate::session::{Sessions, SignedIn};
+use crate::session::Sessions;
 
 /// How long the API may take over one call; an import has a limit of its own.
 const API_TIMEOUT: Duration = Duration::from_secs(30);
@@ -108,11 +116,14 @@ pub fn router(console: Console) -> Router {
         .layer::<_, std::convert::Infallible>(DefaultBodyLimit::max(MAX_FORM));
     Router::new()
         .route("/console", get(async |State(console): State<Console>| console.to("/")))
-        .route("/console/", get(home))
+        .route("/console/", get(overview::page))
         .route("/console/sign-in/", get(sign_in::page).post(sign_in::sign_in))
         .route("/console/sign-out/", post(sign_in::sign_out))
+        .merge(flow())
         .route("/console/import/", import)
         .route("/console/import/progress/{sync}/", get(import::progress))
+        .merge(set_up::routes())
+        .merge(mappings::routes())
         .route("/console/{*other}", any(async || ConsoleError::NotFound))
         .layer(middleware::from_fn_with_state(console.clone(), guard::guard))
         // After the layer: files are the same for everybody, and may be kept.
@@ -120,7 +131,23 @@ pub fn router(console: Console) -> Router {
         .with_state(console)
 }
 
-/// The first page. There is one so far.
-async fn home(State(console): State<Console>, _signed_in: SignedIn) -> Response {
-    console.to("/import/")
+/// The pages about links, dead letters and the audit log.
+fn flow() -> Router<Console> {
+    Router::new()
+        .route("/console/links/", get(links::page))
+        .route("/console/links/new/", get(links::new_page).post(links::make))
+        .route("/console/links/{id}/", get(links::one))
+        .route("/console/links/{id}/sync/", post(links::synchronise))
+        .route("/console/links/{id}/syncs/{sync}/", get(links::sync))
+        .route("/console/links/{id}/syncs/{sync}/cancel/", post(links::cancel))
+        .route("/console/links/{id}/connect-address/", post(links::connect_address))
+        .route("/console/links/{id}/devices/", post(links::bring_devices))
+        .route("/console/links/{id}/disconnect/", get(links::ask).post(links::end))
+        .route("/console/links/{id}/receipt/", get(links::receipt))
+        .route("/console/dead-letters/", get(letters::page))
+        .route("/console/dead-letters/replay/", post(letters::replay_many))
+        .route("/console/dead-letters/{id}/", get(letters::one))
+        .route("/console/dead-letters/{id}/replay/", post(letters::replay))
+        .route("/console/dead-letters/{id}/discard/", post(letters::discard))
+        .route("/console/audit/", get(audit::page))
 }

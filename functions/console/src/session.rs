@@ -72,6 +72,11 @@ impl Sessions {
         Ok(Self { keyring, secure, path: format!("{path}/"), clock })
     }
 
+    /// The time.
+    pub(crate) fn now(&self) -> Instant {
+        self.clock.now()
+    }
+
     /// A new sign-in with a key.
     pub(crate) fn begin(&self, key: SecretString) -> Session {
         Session { id: rand::random(), until: self.clock.now() + LASTS, key: Some(key) }

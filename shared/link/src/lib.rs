@@ -44,7 +44,7 @@ pub use account::account_digest;
 pub use ask::{Asked, Asking};
 pub use bring::Brought;
 pub use disconnect::{Came, TERM};
-pub use examine::EhrReport;
+pub use examine::{EhrReport, ProviderReport};
 pub use gate::{Gate, Only};
 pub use part::Place;
 pub use receipt::{Receipt, ReceiptState, SignedReceipt};

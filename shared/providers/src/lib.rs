@@ -8,6 +8,7 @@
 mod bases;
 pub mod beurer;
 pub mod catalogue;
+mod credentials;
 mod error;
 pub mod fitbit_legacy;
 pub mod google_health;
@@ -33,6 +34,7 @@ use secrecy::SecretString;
 use serde_json::value::RawValue;
 use url::Url;
 
+pub use credentials::Credentials;
 pub use error::{ProviderError, Remedy};
 pub use webhook::{Notification, Notified, Received, Subscriber, Subscriptions, WebhookRequest};
 
@@ -219,6 +221,19 @@ pub trait Provider: Send + Sync {
         _redirect: &Url,
     ) -> Result<Grant, ProviderError> {
         self.refresh(app, refresh_token).await
+    }
+
+    /// Whether the provider takes the app's own credentials. Asked without a patient; changes nothing there.
+    ///
+    /// # Errors
+    /// Where its answer tells nothing of them, or there is none.
+    async fn check_credentials(
+        &self,
+        app: &App,
+        redirect: &Url,
+        _now: Instant,
+    ) -> Result<Credentials, ProviderError> {
+        credentials::told(self.refresh_at(app, &credentials::made_up(), redirect).await)
     }
 
     /// After how long without a refresh a pair is refreshed although nobody needs it, so that it does not end unused. Refresh tokens

@@ -87,6 +87,7 @@ pub static RULES: &[Rule] = &[
     rule(Method::GET, "/api/base/providers/{name}/", INTEGRATOR, About::Whole, None),
     rule(Method::PUT, "/api/base/providers/{name}/", INTEGRATOR, About::Whole, Some(("provider.replace", "provider:{name}"))),
     rule(Method::DELETE, "/api/base/providers/{name}/", INTEGRATOR, About::Whole, Some(("provider.remove", "provider:{name}"))),
+    rule(Method::POST, "/api/base/providers/{name}/check/", INTEGRATOR, About::Whole, None),
     rule(Method::GET, "/api/base/provider-links/", KNOWN, About::Handler, None),
     rule(Method::POST, "/api/base/provider-links/", LINKS, About::Handler, Some(("link.create", "link"))),
     rule(Method::GET, "/api/base/provider-links/{id}/", KNOWN, About::Link, None),
@@ -140,6 +141,7 @@ pub static RULES: &[Rule] = &[
 
 /// What changes nothing although it is no `GET`, so that the audit log need not tell of it.
 pub const CHANGE_NOTHING: &[&str] = &[
+    "/api/base/providers/{name}/check/",
     "/api/publishers/ehr-endpoints/{name}/check/",
     "/api/transformers/mappings/validate/",
     "/api/transformers/mappings/preview/",

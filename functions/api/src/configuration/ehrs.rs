@@ -38,6 +38,9 @@ pub(crate) struct ShownEhr {
     oauth: Option<EhrOAuth>,
     /// Whether a token or a client secret is kept.
     has_secret: bool,
+    /// Where the authorization server finds our public keys, where `auth` signs with them: to be registered there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jwks_uri: Option<String>,
     strategy: WriteStrategy,
     bundle: BundleKind,
     batch_size: usize,
@@ -45,9 +48,11 @@ pub(crate) struct ShownEhr {
     provenance: bool,
 }
 
-impl From<Kept<EhrEndpoint>> for ShownEhr {
-    fn from(Kept { config, has_secret, .. }: Kept<EhrEndpoint>) -> Self {
+impl ShownEhr {
+    fn new(links: &Links, Kept { config, has_secret, .. }: Kept<EhrEndpoint>) -> Self {
+        let signs = matches!(config.auth, EhrAuth::SmartBackend | EhrAuth::JwtBearer);
         Self {
+            jwks_uri: signs.then(|| links.parts().public(".well-known/jwks.json").to_string()),
             name: config.name,
             title: config.title,
             base_url: config.base_url,
@@ -175,7 +180,7 @@ pub(crate) async fn list(
     InQuery(paging): InQuery<Paging>,
 ) -> Result<Json<Page<ShownEhr>>, Problem> {
     let all = links.parts().store.kept_ehrs().await.map_err(store_problem)?;
-    let shown = all.into_iter().map(ShownEhr::from);
+    let shown = all.into_iter().map(|kept| ShownEhr::new(&links, kept));
     Page::of("ehr-endpoints", shown, &paging, |ehr| ehr.name.to_string()).map(Json)
 }
 
@@ -189,7 +194,7 @@ pub(crate) async fn one(
     InPath(name): InPath<String>,
 ) -> Result<impl IntoResponse, Problem> {
     let kept = kept(&links, &read(&name)?).await?;
-    Ok((etag(kept.revision), Json(ShownEhr::from(kept))))
+    Ok((etag(kept.revision), Json(ShownEhr::new(&links, kept))))
 }
 
 /// Adds an EHR endpoint.
@@ -217,7 +222,7 @@ pub(crate) async fn create(
     };
     tracing::info!(ehr = %name, "an EHR endpoint was added");
     let location = [(header::LOCATION, format!("/api/publishers/ehr-endpoints/{name}/"))];
-    let shown = ShownEhr::from(Kept { config: endpoint, has_secret: sealed.is_some(), revision });
+    let shown = ShownEhr::new(&links, Kept { config: endpoint, has_secret: sealed.is_some(), revision });
     Ok((StatusCode::CREATED, etag(revision), location, Json(shown)))
 }
 
@@ -256,7 +261,7 @@ pub(crate) async fn replace(
     let revision = put.await.map_err(store_problem)?.ok_or_else(changed)?;
     tracing::info!(ehr = %name, "an EHR endpoint was replaced");
     let has_secret = change != SecretChange::Clear;
-    Ok((etag(revision), Json(ShownEhr::from(Kept { config: endpoint, has_secret, revision }))))
+    Ok((etag(revision), Json(ShownEhr::new(&links, Kept { config: endpoint, has_secret, revision }))))
 }
 
 /// Removes an EHR endpoint with its secret, where no link uses it that has not ended.

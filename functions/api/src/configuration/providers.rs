@@ -8,7 +8,7 @@ use axum::response::IntoResponse;
 use http::{HeaderMap, StatusCode, header};
 use ipnet::IpNet;
 use ohx_domain::{ProviderApp, ProviderName, Record};
-use ohx_link::Links;
+use ohx_link::{Links, ProviderReport};
 use ohx_providers::catalogue::Listed;
 use ohx_runtime::Problem;
 use ohx_store::{Configured, Kept, SecretChange, Seen};
@@ -243,4 +243,18 @@ pub(crate) async fn remove(
     let seen = if_match(&headers)?;
     let removed = links.parts().store.remove_configured(Configured::Provider(&name), seen).await;
     told(removed.map_err(store_problem)?, &format!("provider app {name}"))
+}
+
+/// Asks a provider whether it takes an app's client id and secret. No patient is needed, and nothing changes there.
+#[utoipa::path(post, path = "/api/base/providers/{name}/check/", operation_id = "checkProvider", tag = "base",
+    params(("name" = ProviderName, Path, description = "The app")),
+    responses((status = 200, description = "What it says", body = ProviderReport)))]
+pub(crate) async fn check(
+    State(links): State<Links>,
+    InPath(name): InPath<String>,
+) -> Result<Json<ProviderReport>, Problem> {
+    let name: ProviderName = read(&name)?;
+    // The client's own word for it is that something refers to what is not there; here the address does.
+    kept(&links, &name).await?;
+    links.examine_provider(&name).await.map(Json).map_err(problem)
 }

@@ -107,7 +107,7 @@ impl Choices {
 impl ImportPage {
     fn new(console: &Console, session: &Session, choices: Choices) -> Self {
         Self {
-            frame: Frame::new(console, Some(session)),
+            frame: Frame::new(console, Some(session)).at("/import/"),
             token: console.sessions.token(session),
             choices,
             zones: &ZONES,

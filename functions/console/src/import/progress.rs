@@ -129,6 +129,6 @@ pub(crate) async fn progress(
         Err(error) => return Err(error.into()),
     };
     let progress = Progress::of(&console, &sync, shown);
-    let frame = Frame::new(&console, Some(&signed_in.session));
+    let frame = Frame::new(&console, Some(&signed_in.session)).below("/import/");
     page::html(StatusCode::OK, &ProgressPage { frame, progress })
 }

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+pub(super) use crate::words::{count, record, sentence};
+
 /// What is said of a file above the limit.
 pub(super) const TOO_LARGE: &str =
     "The file has more than 10 MiB. Export a shorter period from the app; periods may overlap.";
@@ -53,20 +55,4 @@ pub(super) fn shifted(time: &str) -> Cow<'_, str> {
         "dst-overlap" => "this time came twice in autumn: the first of the two is taken",
         other => return Cow::Borrowed(other),
     })
-}
-
-/// A record's name as a heading has it: `blood-pressure` is "Blood pressure".
-pub(super) fn record(name: &str) -> String {
-    sentence(&name.replace('-', " "))
-}
-
-/// A text of the API's, with a capital letter at its beginning.
-pub(super) fn sentence(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
-}
-
-/// "1 reading", "2 readings".
-pub(super) fn count(n: u64, one: &str) -> String {
-    if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") }
 }

@@ -67,8 +67,12 @@ pub(crate) struct Browser {
 impl Browser {
     /// At a console of its own.
     pub(crate) fn new(exchange: &Exchange, public: &str) -> Self {
-        let settings =
-            Settings::from_pairs([("OHX_API_URL", exchange.url.as_str()), ("OHX_PUBLIC_URL", public)]);
+        Self::of(&exchange.url, public)
+    }
+
+    /// At a console of its own for the API at `url`.
+    pub(crate) fn of(url: &str, public: &str) -> Self {
+        let settings = Settings::from_pairs([("OHX_API_URL", url), ("OHX_PUBLIC_URL", public)]);
         let clock = Arc::new(ManualClock::new("2026-11-21T10:00:00Z".parse().unwrap()));
         Self::with(&Console::at(&settings, clock.clone()).unwrap(), clock)
     }

@@ -3,6 +3,8 @@
 
 mod browser;
 mod exchange;
+mod flow;
+mod workshop;
 
 use std::time::Duration;
 

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use ohx_domain::{ProviderApp, Query, Record};
+use ohx_domain::{Instant, ProviderApp, Query, Record};
 use secrecy::SecretString;
 use url::Url;
 
 use super::{KIND, RECORDS};
 use crate::{
-    App, Grant, Kind, Page, PageToken, Provider, ProviderError, RecordSpec, Subscriber, Subscriptions,
+    App, Credentials, Grant, Kind, Page, PageToken, Provider, ProviderError, RecordSpec, Subscriber,
+    Subscriptions,
 };
 
 /// What this type of provider is.
@@ -80,6 +81,10 @@ impl Provider for Beurer {
 
     async fn refresh(&self, app: &App, _: &SecretString) -> Result<Grant, ProviderError> {
         Err(brought(app))
+    }
+
+    async fn check_credentials(&self, _: &App, _: &Url, _: Instant) -> Result<Credentials, ProviderError> {
+        Ok(Credentials::NotUsed)
     }
 
     async fn fetch(

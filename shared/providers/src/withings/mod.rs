@@ -19,6 +19,7 @@ mod notify;
 mod oauth;
 mod range;
 mod records;
+mod signature;
 mod sleep_get;
 mod sleep_getsummary;
 mod status;
@@ -37,8 +38,8 @@ use self::records::{
 };
 use crate::bases::{bases, under};
 use crate::{
-    App, Grant, Kind, Notified, Page, PageToken, PairedDevice, Provider, ProviderError, RecordSpec,
-    Subscriber, Subscriptions,
+    App, Credentials, Grant, Kind, Notified, Page, PageToken, PairedDevice, Provider, ProviderError,
+    RecordSpec, Subscriber, Subscriptions,
 };
 
 /// The provider's type, in configuration and errors.
@@ -154,6 +155,15 @@ impl Provider for Withings {
     async fn refresh(&self, app: &App, refresh_token: &SecretString) -> Result<Grant, ProviderError> {
         oauth::exchange(&self.http, &Bases::of(app)?.api, app, oauth::Proof::Refresh { token: refresh_token })
             .await
+    }
+
+    async fn check_credentials(
+        &self,
+        app: &App,
+        _redirect: &Url,
+        now: Instant,
+    ) -> Result<Credentials, ProviderError> {
+        signature::check(&self.http, &Bases::of(app)?.api, app, now).await
     }
 
     async fn fetch(

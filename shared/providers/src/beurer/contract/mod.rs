@@ -26,7 +26,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use http::HeaderMap;
 use oauth2::AuthType;
-use ohx_domain::{Account, Clock, ProviderApp, Query, Record, SystemClock};
+use ohx_domain::{Account, Clock, Instant, ProviderApp, Query, Record, SystemClock};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::value::RawValue;
 use url::Url;
@@ -37,8 +37,8 @@ use crate::beurer::RECORDS;
 use crate::oauth::{Proof, TokenEndpoint, challenge};
 use crate::wire::{malformed, position};
 use crate::{
-    App, Grant, Kind, Page, PageToken, Provider, ProviderError, Received, RecordSpec, Subscriber,
-    Subscriptions, WebhookRequest,
+    App, Credentials, Grant, Kind, Page, PageToken, Provider, ProviderError, Received, RecordSpec,
+    Subscriber, Subscriptions, WebhookRequest, credentials,
 };
 
 /// The provider's type, in configuration and errors.
@@ -319,6 +319,29 @@ impl Provider for BeurerContract {
         let proof = Proof::Refresh { token: &token };
         let grant = agreed.endpoint(&self.http).exchange_with(app, proof, &[], &agreed.headers).await?.grant;
         Ok(kept(grant, account))
+    }
+
+    async fn check_credentials(
+        &self,
+        app: &App,
+        _redirect: &Url,
+        _now: Instant,
+    ) -> Result<Credentials, ProviderError> {
+        let agreed = Agreed::of(app)?;
+        let got = match agreed.contract.grant {
+            GrantKind::ClientCredentials => match agreed.own(&self.http).await {
+                // Here the grant is the credentials.
+                Ok(_) => return Ok(Credentials::Accepted),
+                refused => refused,
+            },
+            GrantKind::AuthorizationCode => {
+                let token = credentials::made_up();
+                let proof = Proof::Refresh { token: &token };
+                let endpoint = agreed.endpoint(&self.http);
+                endpoint.exchange_with(app, proof, &[], &agreed.headers).await.map(|tokens| tokens.grant)
+            }
+        };
+        credentials::told(got)
     }
 
     async fn revoke(
