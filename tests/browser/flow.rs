@@ -166,7 +166,9 @@ async fn screenshots() {
     world.syncs_are_done(&link).await;
     let at = jiff::Timestamp::from_second(measured).unwrap();
     let day = at.in_tz("Europe/Vienna").unwrap().date().to_string();
-    let task = json!({"link": link, "day": day, "pictures": folder});
+    let new = json!({"provider": "withings", "ehr": "clinic", "patient": "Patient/1002"});
+    let (_, waiting) = world.deployment.post("/api/base/provider-links/", &new).await;
+    let task = json!({"link": link, "day": day, "connect": waiting["connect_url"], "pictures": folder});
     tokio::time::timeout(
         Duration::from_secs(200),
         world.drive_with("screenshots", world.deployment.public_url(), task),

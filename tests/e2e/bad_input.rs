@@ -267,7 +267,7 @@ async fn one_entry(shape: Shape, status: u16) {
 
     // The ledger still lacks exactly that reading's second.
     let coverage = until("a hole of one second", 20, async || {
-        let coverage = deployment.list(&format!("/api/ingestors/coverage/?link={link}")).await;
+        let coverage = deployment.list(&format!("/api/ingestors/coverage/?link={link}&record=getmeas")).await;
         (coverage[0]["published"].as_array()?.len() == 2).then_some(coverage)
     })
     .await;

@@ -117,7 +117,7 @@ async fn devices_come_with_the_connection_and_end_with_it(shape: Shape) {
         ("withings", json!({}), 422),
         ("withings", json!({"patient": "Patient/nobody"}), 404),
         ("omron", json!({"link": link}), 404),
-        ("withings", json!({"link": link, "what": 1}), 400),
+        ("withings", json!({"link": link, "what": 1}), 422),
     ] {
         let path = format!("/api/base/provider-links/{named}/create_fhir_device/");
         let (status, problem) = deployment.post(&path, &body).await;

@@ -325,9 +325,9 @@ async fn a_file_saves_activates_and_changes_nothing_the_second_time(shape: Shape
     assert_eq!(code, Some(0), "{said}");
     assert_eq!(weigh(&outside, person, PATIENT).await, is(1000, "Weight of the body", "kg", "final"));
     let history = format!("{GETMEAS}activations/?scope=link:{link}");
-    let before = (deployment.get(GETMEAS).await, deployment.get(&history).await);
+    let before = (deployment.get(GETMEAS).await, deployment.list(&history).await);
     assert_eq!((before.1.as_array().unwrap().len(), &before.1[0]["by"]), (1, &json!("apply")));
     let (code, said) = deployment.apply(&file);
     assert_eq!(code, Some(0), "{said}");
-    assert_eq!((deployment.get(GETMEAS).await, deployment.get(&history).await), before);
+    assert_eq!((deployment.get(GETMEAS).await, deployment.list(&history).await), before);
 }

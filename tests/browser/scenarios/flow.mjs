@@ -215,10 +215,12 @@ export default {
     const page = await open({ viewport: { width: 1280, height: 800 }, deviceScaleFactor: 1, colorScheme: 'light' });
     await signIn(page);
     const list = JSON.parse(fs.readFileSync(new URL('../screenshots.json', import.meta.url)));
-    for (const { name, path, colorScheme = 'light', width = 1280, height = 800 } of list) {
+    for (const { name, path, scroll, colorScheme = 'light', width = 1280, height = 800 } of list) {
       await page.emulateMedia({ colorScheme });
       await page.setViewportSize({ width, height });
-      await page.goto(at(path.replace('{link}', task.link).replace('{day}', task.day)));
+      const named = path.replace('{link}', task.link).replace('{day}', task.day).replace('{connect}', task.connect);
+      await page.goto(named.startsWith('http') ? named : at(named));
+      if (scroll) await page.locator(scroll).scrollIntoViewIfNeeded();
       await page.evaluate(() => document.fonts.ready);
       await page.screenshot({ path: `${task.pictures}/${name}.png` });
     }
