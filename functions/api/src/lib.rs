@@ -108,6 +108,7 @@ pub fn routes(links: Links) -> Router<Links> {
     keyed
         // The old name of initiate_oauth2.
         .route("/api/base/provider-links/{id}/connect-address/", post(links::connect_address))
+        .layer(middleware::from_fn_with_state(links.clone(), access::noted::noted))
         .layer(middleware::from_fn_with_state(links, idempotency))
         .layer(middleware::from_fn(version))
         .merge(open)

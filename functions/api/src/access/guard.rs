@@ -12,7 +12,6 @@ use ohx_runtime::caller::{Caller, ForwardedHops};
 use serde::Deserialize;
 use subtle::ConstantTimeEq as _;
 
-use super::audit::Audited;
 use super::oidc::{NotTaken, Oidc};
 use super::principal::{Bearer, Principal};
 use super::rules::{self, About, Rule};
@@ -31,7 +30,7 @@ pub(super) async fn guard(
 }
 
 /// The address as it is registered, and the rule for it.
-fn rule_of(parts: &Parts) -> (String, Option<&'static Rule>) {
+pub(super) fn rule_of(parts: &Parts) -> (String, Option<&'static Rule>) {
     let path = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str).to_owned();
     let method = if parts.method == Method::HEAD { &Method::GET } else { &parts.method };
     let rule = rules::of(method, &path);
@@ -72,22 +71,8 @@ async fn pass(
     if principal.within.confines() {
         there(links, &principal, rule, &target, &parts).await.map_err(refused)?;
     }
-    parts.extensions.insert(principal.clone());
-    let mut response = next.run(Request::from_parts(parts, body)).await;
-    if let Some((action, subject)) = rule.audit
-        && response.status().is_success()
-    {
-        let audited = response.extensions_mut().remove::<Audited>().unwrap_or_default();
-        let subject = audited.subject.unwrap_or_else(|| target.fill(subject));
-        let noted = ohx_link::audit::note(links.parts(), &principal.actor, action, &subject, &audited.detail);
-        if let Err(error) = noted.await {
-            // What was done cannot be undone. It is at least not taken for in order.
-            tracing::error!(%error, action, subject, actor = principal.actor, "not in the audit log");
-            let detail = "it was done, but could not be written into the audit log; look at what is there before you try again";
-            return Err(refused(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)));
-        }
-    }
-    Ok(response)
+    parts.extensions.insert(principal);
+    Ok(next.run(Request::from_parts(parts, body)).await)
 }
 
 /// An address without a rule for this method: what is not said to be open is not.
@@ -218,10 +203,10 @@ async fn there(
 }
 
 /// What an address names: the segments that stand for something.
-struct Target(Vec<(String, String)>);
+pub(super) struct Target(Vec<(String, String)>);
 
 impl Target {
-    fn of(pattern: &str, path: &str) -> Self {
+    pub(super) fn of(pattern: &str, path: &str) -> Self {
         let named = |(name, value): (&str, &str)| {
             let name = name.strip_prefix('{')?.strip_suffix('}')?;
             Some((name.to_owned(), value.chars().take(80).collect()))
@@ -234,7 +219,7 @@ impl Target {
     }
 
     /// A text with the names in it replaced by what they stand for.
-    fn fill(&self, text: &str) -> String {
+    pub(super) fn fill(&self, text: &str) -> String {
         self.0.iter().fold(text.to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value))
     }
 }

@@ -2,13 +2,14 @@
 //!
 //! Every request passes [`guard`], which does the same for every route, in this order: whose request is it (401), does it come
 //! too fast (429), may this role do this (403), is what it is about there for this caller (404), then the handler, then
-//! the audit log. What is open to whom is one table, [`rules`]; a route that is not in it is open to nobody.
+//! the audit log ([`noted`]). What is open to whom is one table, [`rules`]; a route that is not in it is open to nobody.
 
 pub(crate) mod api_keys;
 pub(crate) mod audit;
 mod guard;
 mod headers;
 mod limit;
+pub(crate) mod noted;
 mod oidc;
 mod principal;
 pub mod rules;

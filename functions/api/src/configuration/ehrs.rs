@@ -1,8 +1,8 @@
 //! EHR endpoints, as they are configured and as they answer.
 
-use axum::Json;
 use axum::extract::State;
 use axum::response::IntoResponse;
+use axum::{Extension, Json};
 use http::{HeaderMap, StatusCode, header};
 use ohx_domain::{
     BundleKind, EhrAuth, EhrEndpoint, EhrName, EhrOAuth, FhirVersion, SigningAlgorithm, WriteStrategy,
@@ -14,10 +14,12 @@ use ohx_runtime::Problem;
 use ohx_store::{Configured, Kept, SecretChange, Seen, Uses};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use url::Url;
 use utoipa::ToSchema;
 
 use super::{Wrong, auth_name, check_ehr, check_reach};
+use crate::access::audit::Audited;
 use crate::http::etag::{changed, etag, if_match};
 use crate::http::{InBody, InPath, InQuery, Page, Paging};
 use crate::{problem, read, store_problem};
@@ -223,7 +225,8 @@ pub(crate) async fn create(
     tracing::info!(ehr = %name, "an EHR endpoint was added");
     let location = [(header::LOCATION, format!("/api/publishers/ehr-endpoints/{name}/"))];
     let shown = ShownEhr::new(&links, Kept { config: endpoint, has_secret: sealed.is_some(), revision });
-    Ok((StatusCode::CREATED, etag(revision), location, Json(shown)))
+    let audited = Extension(Audited::new(format!("ehr:{name}"), Value::Null));
+    Ok((StatusCode::CREATED, etag(revision), location, audited, Json(shown)))
 }
 
 /// Replaces an EHR endpoint. A secret that is left out stays, where `auth` stays.

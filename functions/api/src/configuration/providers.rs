@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use axum::Json;
 use axum::extract::State;
 use axum::response::IntoResponse;
+use axum::{Extension, Json};
 use http::{HeaderMap, StatusCode, header};
 use ipnet::IpNet;
 use ohx_domain::{ProviderApp, ProviderName, Record};
@@ -14,10 +14,12 @@ use ohx_runtime::Problem;
 use ohx_store::{Configured, Kept, SecretChange, Seen};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use url::Url;
 use utoipa::ToSchema;
 
 use super::{Wrong, check_provider, check_reach, ehrs::told};
+use crate::access::audit::Audited;
 use crate::http::etag::{changed, etag, if_match};
 use crate::http::{InBody, InPath, InQuery, Page, Paging};
 use crate::{problem, read, store_problem};
@@ -194,7 +196,8 @@ pub(crate) async fn create(
     tracing::info!(provider = %name, "a provider app was added");
     let location = [(header::LOCATION, format!("/api/base/providers/{name}/"))];
     let shown = ShownApp::new(&links, Kept { config: app, has_secret: sealed.is_some(), revision });
-    Ok((StatusCode::CREATED, etag(revision), location, Json(shown)))
+    let audited = Extension(Audited::new(format!("provider:{name}"), Value::Null));
+    Ok((StatusCode::CREATED, etag(revision), location, audited, Json(shown)))
 }
 
 /// Replaces a provider app. Its secrets stay where none is given; they are replaced together.

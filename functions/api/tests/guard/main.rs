@@ -274,6 +274,58 @@ async fn a_key_that_is_confined_to_an_ehr_makes_and_sees_links_of_it_only() {
     assert!(status == 403 && problem["detail"].as_str().unwrap().contains("confined"), "{problem}");
 }
 
+/// What is made is named; what is answered again was done once; and a caller that hangs up does not keep it out of the log.
+#[tokio::test]
+async fn what_is_configured_is_named_in_the_audit_log_and_once() {
+    let rig = Rig::new().await;
+    let (actor, key) = rig.key(Role::Integrator, None, false).await;
+    let made = |path: &str, body: &Value, idempotent: &str| {
+        Request::post(path)
+            .header(header::AUTHORIZATION, format!("Bearer {key}"))
+            .header(header::CONTENT_TYPE, "application/json")
+            .header("idempotency-key", idempotent)
+            .body(Body::from(body.to_string()))
+            .unwrap()
+    };
+    let ehr = json!({"name": "ward", "base_url": "https://ehr.example/fhir"});
+    let app = json!({"name": "second", "type": "withings", "client_id": "a"});
+    for (path, body) in [("/api/publishers/ehr-endpoints/", &ehr), ("/api/base/providers/", &app)] {
+        for _ in 0..3 {
+            let answer = rig.router.clone().oneshot(made(path, body, "the same")).await.unwrap();
+            let status = answer.status().as_u16();
+            // The key belongs to one call: the second address has to have its own.
+            assert_eq!(status, if path.contains("ehr") { 201 } else { 422 });
+        }
+    }
+    rig.router.clone().oneshot(made("/api/base/providers/", &app, "another")).await.unwrap();
+    let entry = |action: &str, subject: &str| [actor.clone(), action.to_owned(), subject.to_owned()];
+    let mut expected = vec![entry("provider.create", "provider:second"), entry("ehr.create", "ehr:ward")];
+    assert_eq!(rig.audited().await, expected);
+
+    let gone = json!({"name": "third", "type": "withings", "client_id": "a"});
+    let request = Request::post("/api/base/providers/")
+        .header(header::AUTHORIZATION, format!("Bearer {key}"))
+        .header(header::CONTENT_TYPE, "application/json")
+        .body(Body::from(gone.to_string()))
+        .unwrap();
+    let call = tokio::spawn(rig.router.clone().oneshot(request));
+    let store = rig.links.parts().store.clone();
+    let name = "third".parse().unwrap();
+    // Until it is there; then nobody listens any more, whether or not there is an answer by then.
+    while store.provider(&name).await.unwrap().is_none() {
+        tokio::task::yield_now().await;
+    }
+    call.abort();
+    expected.insert(0, entry("provider.create", "provider:third"));
+    for _ in 0..10_000 {
+        if rig.audited().await == expected {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+    panic!("{:?}", rig.audited().await);
+}
+
 #[tokio::test]
 async fn who_did_what_is_in_the_audit_log_and_what_was_refused_is_not() {
     let rig = Rig::new().await;
