@@ -13,6 +13,7 @@ mod patient_page;
 mod pipeline;
 mod providers;
 mod records;
+mod tracing;
 
 /// Runs each test in both shapes.
 macro_rules! both_shapes {

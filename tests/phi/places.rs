@@ -7,6 +7,7 @@ use sqlx::postgres::PgConnection;
 use sqlx::{Connection as _, Row as _};
 
 use crate::tap::Tap;
+use ohx_tests::collector::Collector;
 
 /// A place, with what is in it.
 pub struct Place {
@@ -33,6 +34,7 @@ pub struct Taps {
     pub postgres: Option<(Tap, String)>,
     pub redis: Option<(Tap, String, String)>,
     pub sqs: Option<Tap>,
+    pub spans: Collector,
 }
 
 pub const LOGS: &str = "logs of every process, own targets at TRACE, others at DEBUG";
@@ -44,6 +46,7 @@ pub const REDIS: &str = "Redis: every key and stream";
 pub const REDIS_WIRE: &str = "Redis: all that went to it and came back";
 pub const SQS_WIRE: &str = "SQS: every message that was sent or received, with its attributes";
 pub const METRICS: &str = "/metrics of every function";
+pub const SPANS: &str = "spans of every process, as they went to a collector";
 pub const ANSWERS: &str =
     "answers of the API: links, coverage, syncs, dead letters, imports, receipts, checks; pages of patients";
 
@@ -69,6 +72,9 @@ pub async fn all(shape: Shape, deployment: &Deployment, taps: &Taps) -> Vec<Plac
     if let Some(tap) = &taps.sqs {
         places.extend(wire(SQS_WIRE, tap));
     }
+    let spans = taps.spans.bodies();
+    assert!(!spans.is_empty(), "the collector was sent spans");
+    places.extend(spans.into_iter().map(|body| Place::new(SPANS, "spans", body)));
     for process in &deployment.processes {
         let answer = http().get(format!("{}/metrics", process.url())).send().await.expect("metrics");
         places.push(Place::new(METRICS, &process.name, answer.bytes().await.unwrap()));

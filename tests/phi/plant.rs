@@ -62,6 +62,10 @@ pub async fn found(deployment: &Deployment, taps: &Taps, shape: Shape, search: &
         let _answer = http().post(url).body(format!("{{\"MessageBody\":\"{PLANTED}\"}}")).send().await;
         planted.push(places::SQS_WIRE);
     }
+    let endpoint = deployment.setting("OTEL_EXPORTER_OTLP_ENDPOINT").unwrap();
+    let answer = http().post(format!("{endpoint}/v1/traces")).body(span(PLANTED)).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    planted.push(places::SPANS);
     let places = places::all(shape, deployment, taps).await;
     for sort in planted {
         let in_sort = || places.iter().filter(|place| place.sort == sort);

@@ -8,6 +8,7 @@ use ohx_domain::Clock as _;
 use ohx_sandbox::fhir::FhirServer;
 use ohx_sandbox::withings::{Measure, NewGroup};
 use ohx_sandbox::{fitbit_legacy, google_health, omron};
+use ohx_tests::collector::Collector;
 use ohx_tests::deployment::{API_KEY, Deployment, KEYRING, Shape};
 use ohx_tests::others::{FITBIT_VERIFY, GOOGLE_WEBHOOK, OMRON_WEBHOOK};
 use ohx_tests::outside::{CLIENT_SECRET, Outside, another_ehr, http};
@@ -111,9 +112,11 @@ async fn begin(shape: Shape) -> World {
         Gossip::before(&registry_url, QUOTES, Some("canary-token-of-the-registry")).await;
     liars.push(("registry", second));
 
-    let mut taps = Taps::default();
+    let (spans, collector) = Collector::start().await;
+    let mut taps = Taps { spans, ..Taps::default() };
     let change = async |environment: &mut std::collections::BTreeMap<String, String>| {
         environment.insert("RUST_LOG".into(), "debug,ohx=trace".into());
+        environment.insert("OTEL_EXPORTER_OTLP_ENDPOINT".into(), collector);
         environment.insert("CLINIC_TOKEN".into(), CLINIC_TOKEN.into());
         environment.insert("LAB_SECRET".into(), LAB_SECRET.into());
         if let Some(url) = environment.get_mut("DATABASE_URL").filter(|url| url.starts_with("postgres")) {

@@ -2,6 +2,7 @@
 //! a patient with a browser.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods)]
 
+pub mod collector;
 pub mod deployment;
 pub mod others;
 pub mod outside;

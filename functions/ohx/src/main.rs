@@ -24,7 +24,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use ohx_runtime::logs::{self, LogFormat};
-use ohx_runtime::{Settings, outbound, parts};
+use ohx_runtime::{Settings, otlp, outbound, parts};
 
 /// Brings patients' home measurements into a FHIR R5 server: once and only once, and keeps none of them.
 #[derive(Parser)]
@@ -85,18 +85,26 @@ enum Command {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let settings = Settings::from_env();
-    let (format, filter) = match &cli.command {
-        Command::Serve(_) => (LogFormat::Json, "info"),
-        Command::Demo(_) => (LogFormat::Text, "error"),
-        _ => (LogFormat::Text, "warn"),
-    };
-    logs::init(settings.text("RUST_LOG").or(Some(filter)), format);
     outbound::install_tls();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error.into()),
     };
-    match runtime.block_on(run(cli.command, settings)) {
+    let ended = runtime.block_on(async {
+        let filter = match &cli.command {
+            Command::Serve(_) => None,
+            Command::Demo(_) => Some("error"),
+            _ => Some("warn"),
+        };
+        match filter {
+            Some(filter) => logs::init(settings.text("RUST_LOG").unwrap_or(filter), LogFormat::Text),
+            None => logs::init_with_spans(&settings, "ohx", runtime.handle())?,
+        }
+        let ended = run(cli.command, settings).await;
+        otlp::flush().await;
+        ended
+    });
+    match ended {
         Ok(code) => code,
         Err(error) => fail(&error),
     }

@@ -9,6 +9,7 @@ use ohx_domain::{Clock, EhrEndpoint, Instant, SystemClock};
 use reqwest::RequestBuilder;
 use reqwest::header::{ACCEPT, DATE, HeaderMap, LOCATION, RETRY_AFTER};
 use secrecy::{ExposeSecret as _, SecretString};
+use tracing::{Instrument as _, field};
 use url::Url;
 
 use crate::auth::Authorization;
@@ -131,7 +132,21 @@ impl EhrClient {
         if let Some(token) = token {
             request = request.bearer_auth(token.expose_secret());
         }
-        request.send().await.map_err(|error| self.transport(call, &error))
+        // Its level keeps it out of the logs; the paths of an EHR hold identifiers, so they are not told.
+        let span = tracing::trace_span!(
+            "ehr",
+            ehr = %self.endpoint.name,
+            call,
+            status = field::Empty,
+            otel.kind = "client",
+            otel.status_code = field::Empty,
+        );
+        let answer = request.send().instrument(span.clone()).await;
+        match &answer {
+            Ok(answer) => span.record("status", answer.status().as_u16()),
+            Err(_) => span.record("otel.status_code", "ERROR"),
+        };
+        answer.map_err(|error| self.transport(call, &error))
     }
 
     /// An answer that asks for patience.

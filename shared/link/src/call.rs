@@ -3,6 +3,7 @@
 use ohx_providers::{App, Provider, ProviderError, Remedy};
 use ohx_runtime::metrics::PROVIDER_CALLS;
 use secrecy::SecretString;
+use tracing::{Instrument as _, field};
 
 use crate::tokens::Stale;
 use crate::turn::{Class, Turn};
@@ -52,8 +53,17 @@ impl Links {
         let mut refreshed = false;
         loop {
             self.take_turn(open, app, provider, turn).await?;
-            let error = match call(good.access.clone()).await {
+            // Its level keeps it out of the logs.
+            let span = tracing::trace_span!(
+                "provider",
+                provider = provider.kind(),
+                outcome = field::Empty,
+                otel.kind = "client",
+                otel.status_code = field::Empty,
+            );
+            let error = match call(good.access.clone()).instrument(span.clone()).await {
                 Ok(done) => {
+                    span.record("outcome", "ok");
                     PROVIDER_CALLS.with_label_values(&[provider.kind(), "ok"]).inc();
                     turn.is_under_way();
                     if good.doubted {
@@ -73,6 +83,7 @@ impl Links {
                 Remedy::Reauthorize => "reauthorize",
                 Remedy::Permanent => "permanent",
             };
+            span.record("outcome", outcome).record("otel.status_code", "ERROR");
             PROVIDER_CALLS.with_label_values(&[provider.kind(), outcome]).inc();
             match error.remedy() {
                 Remedy::Refresh if !refreshed => {

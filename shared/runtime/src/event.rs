@@ -27,7 +27,18 @@ impl<S: Send + Sync> FromRequest<S> for CloudEvent {
         let headers = request.headers().clone();
         let body = Bytes::from_request(request, state).await.map_err(IntoResponse::into_response)?;
         match http_binding::from_request(&headers, body.into()) {
-            Ok(event) => Ok(Self(event)),
+            Ok(event) => {
+                let span = tracing::Span::current();
+                let name = shown_type(event.ty());
+                span.record("event.id", shown_id(&event)).record("event.type", name);
+                if crate::otlp::exporting() {
+                    span.record("otel.name", name);
+                }
+                if let Ok(link) = link_of(&event) {
+                    span.record("link", tracing::field::display(link));
+                }
+                Ok(Self(event))
+            }
             Err(error) => {
                 tracing::warn!(error = %error, "refused a request that is no CloudEvent");
                 Err(Problem::new(StatusCode::BAD_REQUEST, error.to_string()).into_response())

@@ -8,6 +8,7 @@ pub mod caller;
 pub mod event;
 pub mod logs;
 pub mod metrics;
+pub mod otlp;
 pub mod outbound;
 pub mod parts;
 pub mod problem;

@@ -14,10 +14,10 @@ use http::StatusCode;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tower_http::catch_panic::CatchPanicLayer;
-use tracing::Instrument as _;
+use tracing::{Instrument as _, field};
 
 use crate::trace::{CURRENT, TraceContext};
-use crate::{Problem, Settings, logs, metrics, outbound};
+use crate::{Problem, Settings, logs, metrics, otlp, outbound};
 
 /// The largest request body, in bytes: ten times the largest event of ours.
 pub const MAX_BODY: usize = 2 * 1024 * 1024;
@@ -59,15 +59,35 @@ pub fn wrap(function: &'static str, router: Router, ready: Ready) -> Router {
 
 async fn observe(function: &'static str, request: Request, next: Next) -> Response {
     let incoming = request.headers().get("traceparent").or_else(|| request.headers().get("ce-traceparent"));
-    let context = incoming
-        .and_then(|v| v.to_str().ok())
-        .and_then(TraceContext::parse)
-        .map_or_else(TraceContext::begin, TraceContext::child);
+    let parent = incoming.and_then(|v| v.to_str().ok()).and_then(TraceContext::parse);
     // The route's pattern, never the path: paths hold tickets and tokens.
     let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str).to_owned();
-    let span = tracing::info_span!("request", function, method = %request.method(), route, trace_id = context.trace_id());
+    let span = tracing::info_span!(
+        "request",
+        function,
+        method = %request.method(),
+        route,
+        trace_id = field::Empty,
+        status = field::Empty,
+        event.id = field::Empty,
+        event.r#type = field::Empty,
+        link = field::Empty,
+        otel.name = field::Empty,
+        otel.kind = field::Empty,
+        otel.status_code = field::Empty,
+    );
+    if otlp::exporting() {
+        span.record("otel.kind", "server");
+        span.record("otel.name", format!("{function} {} {route}", request.method()));
+    }
+    let context = TraceContext::of(&span, parent);
+    span.record("trace_id", context.trace_id());
     let began = tokio::time::Instant::now();
-    let response = CURRENT.scope(context, next.run(request)).instrument(span).await;
+    let response = CURRENT.scope(context, next.run(request)).instrument(span.clone()).await;
+    span.record("status", response.status().as_u16());
+    if otlp::exporting() && response.status().is_server_error() {
+        span.record("otel.status_code", "ERROR");
+    }
     metrics::REQUESTS.with_label_values(&[function, response.status().as_str()]).inc();
     metrics::REQUEST_SECONDS.with_label_values(&[function]).observe(began.elapsed().as_secs_f64());
     response
@@ -167,13 +187,18 @@ where
     F: Future<Output = anyhow::Result<Service>>,
 {
     let settings = Settings::from_env();
-    logs::init(settings.text("RUST_LOG"), logs::LogFormat::Json);
     outbound::install_tls();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(function, &error.into()),
     };
-    match runtime.block_on(run_async(function, settings, build)) {
+    let ended = runtime.block_on(async {
+        logs::init_with_spans(&settings, function, runtime.handle())?;
+        let ended = run_async(function, settings, build).await;
+        otlp::flush().await;
+        ended
+    });
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(function, &error),
     }

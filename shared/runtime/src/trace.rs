@@ -2,7 +2,12 @@
 
 use std::fmt;
 
+use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
 use rand::RngExt as _;
+use tracing::Span;
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+
+use crate::otlp;
 
 /// Where in a trace we are (W3C Trace Context, `traceparent` version 00).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +55,33 @@ impl TraceContext {
         Self { span: rand::rng().random_range(1..=u64::MAX), ..self }
     }
 
+    /// Begins `span`, below `parent` where there is one: what the span is to the collector, so that whoever goes on from here
+    /// names a step that is really there. Without a collector, numbers of our own.
+    pub(crate) fn of(span: &Span, parent: Option<Self>) -> Self {
+        let made = || parent.map_or_else(Self::begin, Self::child);
+        if !otlp::exporting() {
+            return made();
+        }
+        if let Some(parent) = parent {
+            let flags = if parent.sampled { TraceFlags::SAMPLED } else { TraceFlags::NOT_SAMPLED };
+            let (trace, step) = (TraceId::from(parent.trace), SpanId::from(parent.span));
+            let remote = SpanContext::new(trace, step, flags, true, TraceState::NONE);
+            let context = opentelemetry::Context::new().with_remote_span_context(remote);
+            // An error means that the span is not for the collector: then it has no context below, either.
+            let _unseen = span.set_parent(context);
+        }
+        let context = span.context();
+        let seen = context.span().span_context().clone();
+        if !seen.is_valid() {
+            return made();
+        }
+        Self {
+            trace: u128::from_be_bytes(seen.trace_id().to_bytes()),
+            span: u64::from_be_bytes(seen.span_id().to_bytes()),
+            sampled: seen.is_sampled(),
+        }
+    }
+
     /// The trace's id, 32 hexadecimal digits.
     pub fn trace_id(&self) -> String {
         format!("{:032x}", self.trace)
@@ -69,7 +101,7 @@ tokio::task_local! {
 
 /// The `traceparent` for an event that is made while handling the current request.
 pub fn traceparent() -> Option<String> {
-    CURRENT.try_with(|context| context.child().to_string()).ok()
+    CURRENT.try_with(ToString::to_string).ok()
 }
 
 /// The trace that the current request is part of.
