@@ -10,14 +10,14 @@ use ohx_domain::{LinkId, Query, Request, SyncReason};
 use ohx_events::envelope::plain_data;
 use ohx_events::plain::{LinkConnected, SyncRequested};
 use ohx_events::{Envelope, Priority, types};
-use ohx_store::{OpenRequests, SharedStore};
+use ohx_store::{Night, OpenRequests, Prediction, SharedStore};
 use ohx_store_postgres::PostgresStore;
 use ohx_store_sqlite::SqliteStore;
 
 use crate::world::{World, clock};
 
-/// More than one page.
-const LINKS: u32 = 1100;
+/// More pages than are planned at the same time.
+const LINKS: u32 = 2600;
 
 async fn sqlite() -> SharedStore {
     Arc::new(SqliteStore::open("sqlite::memory:").await.unwrap())
@@ -86,21 +86,66 @@ async fn two_runs_do_the_work_of_one_on_postgres() {
     two_runs_do_the_work_of_one(postgres().await).await;
 }
 
-/// The figures are there before anything is asked.
-#[tokio::test(flavor = "multi_thread")]
-async fn the_end_of_the_work_is_predicted_and_exported() {
-    let (world, ids) = many(sqlite().await, 50).await;
-    let metrics = ohx_runtime::metrics::exposition;
+/// A run writes down when it began, what it predicts, and when it has asked for everything.
+async fn a_run_is_remembered(store: SharedStore) {
+    let (world, ids) = many(store, 50).await;
+    let store = &world.links.parts().store;
+    assert_eq!(store.last_night().await.unwrap(), None);
     assert_eq!(world.night().await, StatusCode::NO_CONTENT);
     // One record, and one look at the subscriptions, at a hundred calls a minute (20 of 120 are the burst).
-    let finish = ohx_domain::Clock::now(&*world.clock).as_second() + 60;
-    let shown = metrics();
-    assert!(
-        shown.contains(&format!("ohx_nightly_predicted_calls{{provider=\"withings\"}} {}", 2 * ids.len())),
-        "{shown}"
-    );
-    let line = format!("ohx_nightly_predicted_finish_timestamp_seconds{{provider=\"withings\"}} {finish}");
-    assert!(shown.contains(&line), "{shown}");
+    let now = ohx_domain::Clock::now(&*world.clock);
+    let predicted = Prediction {
+        provider: "withings".parse().unwrap(),
+        calls: 2 * ids.len() as u64,
+        finish: now + Duration::from_secs(60),
+    };
+    let night = Night { started: now, completed: Some(now), predicted: vec![predicted] };
+    assert_eq!(store.last_night().await.unwrap(), Some(night));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_is_remembered_on_sqlite() {
+    a_run_is_remembered(sqlite().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_is_remembered_on_postgres() {
+    a_run_is_remembered(postgres().await).await;
+}
+
+/// A run takes longer than its request may: it is cut off in the middle, and the ping is delivered again. What was asked is not
+/// asked again; what was asked and not told is told an hour later.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_cut_off_is_gone_on_with() {
+    let (world, ids) = many(postgres().await, LINKS).await;
+    let mut told = Vec::new();
+    for cut in 1..=2 {
+        let first_told = async {
+            while world.queue.next_due().is_none() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            status = world.night() => panic!("run {cut} was not cut off: {status}"),
+            () = first_told => {}
+        }
+        told.extend(world.queue.all());
+        let night = world.links.parts().store.last_night().await.unwrap().unwrap();
+        assert_eq!(night.completed, None, "it shows");
+    }
+    assert_eq!(world.night().await, StatusCode::NO_CONTENT);
+    told.extend(world.queue.all());
+    let rows = open(&world).await;
+    let asked: BTreeSet<_> =
+        rows.iter().map(|row| (row.link, matches!(row.query, Query::Window(_)))).collect();
+    assert_eq!((asked.len(), rows.len()), (2 * ids.len(), 2 * ids.len()), "nothing is asked for twice");
+    assert!(told.len() <= rows.len(), "nor told twice");
+    world.clock.advance(Duration::from_secs(3601));
+    assert_eq!(world.night().await, StatusCode::NO_CONTENT);
+    told.extend(world.queue.all());
+    let told: BTreeSet<_> =
+        told.iter().map(|event| plain_data::<SyncRequested>(event).unwrap().request).collect();
+    assert_eq!(told.len(), rows.len(), "and everything is told of in the end");
 }
 
 /// A link that is connected again lacks a stretch of time, and is asked for no more than that: at once, but after those

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use ohx_link::{LinkError, Links};
 use ohx_providers::{App, Provider};
-use ohx_runtime::metrics::{NIGHTLY_CALLS, NIGHTLY_FINISH};
-use ohx_store::WorkAhead;
+use ohx_store::{Prediction, WorkAhead};
 
 /// How many calls a night takes, at least, and how long they take at the app's pace: what is waiting, one call for each record of
 /// each link, and one for the look at its subscriptions. Further pages are not known before they are read; what the
@@ -22,10 +21,11 @@ fn forecast(links: &Links, ahead: &WorkAhead, app: &App, provider: &dyn Provider
     (calls, Duration::from_secs((calls * 60).div_ceil(per_minute)))
 }
 
-/// Exports and logs it, for each provider app.
-pub(crate) async fn export(links: &Links) -> Result<(), LinkError> {
-    let now = links.parts().clock.now();
-    for ahead in links.parts().store.work_ahead().await? {
+/// Logs it, and writes it down with the beginning of the run: `metrics` shows it when this process is gone.
+pub(crate) async fn begin(links: &Links) -> Result<(), LinkError> {
+    let (store, now) = (&links.parts().store, links.parts().clock.now());
+    let mut predicted = Vec::new();
+    for ahead in store.work_ahead().await? {
         let (app, provider) = match links.app(&ahead.provider).await {
             Ok(app) => app,
             Err(error @ LinkError::Store(_)) => return Err(error),
@@ -35,9 +35,8 @@ pub(crate) async fn export(links: &Links) -> Result<(), LinkError> {
         let (calls, lasts) = forecast(links, &ahead, &app, provider.as_ref());
         let finish = now.checked_add(lasts).unwrap_or(now);
         let name = ahead.provider.as_str();
-        NIGHTLY_CALLS.with_label_values(&[name]).set(calls.try_into().unwrap_or(i64::MAX));
-        NIGHTLY_FINISH.with_label_values(&[name]).set(finish.as_second());
         tracing::info!(provider = name, links = ahead.links, waiting = ahead.waiting, calls, minutes = lasts.as_secs().div_ceil(60), finish = %finish, "the night's work");
+        predicted.push(Prediction { provider: ahead.provider, calls, finish });
     }
-    Ok(())
+    Ok(store.begin_night(now, &predicted).await?)
 }

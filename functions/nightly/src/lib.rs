@@ -6,6 +6,7 @@
 //! and now, and, where the provider can say what changed, for the changes since the cursor, less an overlap: that
 //! is what catches a watch that syncs days late, and a reading that was corrected.
 
+mod clock;
 mod forecast;
 mod plan;
 mod push;
@@ -14,11 +15,11 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
+use axum::middleware;
 use axum::routing::post;
 use cloudevents::AttributesReader as _;
-use futures_util::StreamExt as _;
-use futures_util::stream::FuturesUnordered;
-use ohx_domain::{Link, LinkState, SyncReason};
+use futures_util::stream::{self, TryStreamExt as _};
+use ohx_domain::{Link, LinkId, LinkState, SyncReason};
 use ohx_events::envelope::{link_of, plain_data, shown_type};
 use ohx_events::plain::{LinkConnected, PushRequested};
 use ohx_events::{Event, Priority, types};
@@ -38,6 +39,11 @@ const KEEP_QUOTAS: Duration = Duration::from_secs(24 * 3600);
 /// The function's routes: one event at `/`.
 pub fn router(links: Links) -> Router {
     Router::new().route("/", post(handle)).with_state(links)
+}
+
+/// The same, where a POST of nothing is a ping: for clocks that know no CloudEvents.
+pub fn with_plain_clock(router: Router) -> Router {
+    router.layer(middleware::from_fn(clock::ping))
 }
 
 async fn handle(State(links): State<Links>, CloudEvent(event): CloudEvent) -> EventReply {
@@ -80,30 +86,36 @@ async fn on_event(links: &Links, event: &Event) -> Result<(), EventFailure> {
 /// database or the bus failing ends the run, to be repeated: what is asked already is not asked again.
 async fn all(links: &Links) -> Result<Planned, EventFailure> {
     let parts = links.parts();
-    forecast::export(links).await?;
-    let (mut total, mut after, mut read) = (Planned::default(), None, false);
-    let mut planning = FuturesUnordered::new();
-    loop {
-        while !read && planning.len() < PAGES_AT_ONCE {
-            let filter =
-                LinkFilter { state: Some(LinkState::Active), after, limit: PAGE, ..LinkFilter::default() };
-            let page = parts.store.links(&filter).await?;
-            after = page.last().map(|link| link.id);
-            match after {
-                Some(_) => planning.push(planned(links.clone(), page)),
-                None => read = true,
-            }
-        }
-        match planning.next().await {
-            Some(planned) => total += planned?,
-            None => break,
-        }
-    }
+    forecast::begin(links).await?;
+    let pages = stream::try_unfold((links.clone(), None), next_page);
+    // Pages are read and planned by turns that never stand still: one that waited for the next page with a connection in hand
+    // could wait for itself.
+    let total = pages
+        .map_ok(|page| planned(links.clone(), page))
+        .try_buffer_unordered(PAGES_AT_ONCE)
+        .try_fold(Planned::default(), add)
+        .await?;
     let ending = links.resume_erasures().await?;
     let now = parts.clock.now();
     let pruned = parts.store.prune(now - plan::KEEP_FINISHED).await?;
     let buckets = parts.store.prune_quotas(now - KEEP_QUOTAS).await?;
+    parts.store.end_night(parts.clock.now()).await?;
     tracing::debug!(pruned, buckets, ending, "finished requests and idle quotas removed");
+    Ok(total)
+}
+
+type Place = (Links, Option<LinkId>);
+
+/// The page of active links after a place, and the place after it.
+async fn next_page((links, after): Place) -> Result<Option<(Vec<Link>, Place)>, LinkError> {
+    let filter = LinkFilter { state: Some(LinkState::Active), after, limit: PAGE, ..LinkFilter::default() };
+    let page = links.parts().store.links(&filter).await?;
+    let last = page.last().map(|link| link.id);
+    Ok(last.map(|last| (page, (links, Some(last)))))
+}
+
+async fn add(mut total: Planned, more: Planned) -> Result<Planned, LinkError> {
+    total += more;
     Ok(total)
 }
 

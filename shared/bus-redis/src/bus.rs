@@ -99,6 +99,10 @@ impl Bus for RedisBus {
     async fn ping(&self) -> Result<(), BusError> {
         self.run::<()>(redis::pipe().cmd("PING").ignore()).await
     }
+
+    async fn depth(&self) -> Result<Option<Depth>, BusError> {
+        Self::depth(self).await.map(Some)
+    }
 }
 
 impl std::fmt::Debug for RedisBus {

@@ -1,13 +1,19 @@
 //! Calling a provider for a link: quota first, a good token, one refresh where it is refused.
 
+use std::time::Duration;
+
 use ohx_providers::{App, Provider, ProviderError, Remedy};
 use ohx_runtime::metrics::PROVIDER_CALLS;
+use ohx_store::Trouble;
 use secrecy::SecretString;
 use tracing::{Instrument as _, field};
 
 use crate::tokens::Stale;
 use crate::turn::{Class, Turn};
 use crate::{LinkError, Links, OpenLink, Result};
+
+/// How long a service is taken to be retired after it last said so: until after the next night, which asks it again.
+const RETIRED: Duration = Duration::from_secs(25 * 3600);
 
 impl Links {
     /// Makes one call with an access token, for somebody who waits. See [`Links::call_in_turn`].
@@ -85,6 +91,7 @@ impl Links {
             };
             span.record("outcome", outcome).record("otel.status_code", "ERROR");
             PROVIDER_CALLS.with_label_values(&[provider.kind(), outcome]).inc();
+            self.note_retired(app, &error).await;
             match error.remedy() {
                 Remedy::Refresh if !refreshed => {
                     refreshed = true;
@@ -103,6 +110,18 @@ impl Links {
                 Remedy::Retry { .. } | Remedy::Permanent => {}
             }
             return Err(LinkError::provider(id, error));
+        }
+    }
+
+    /// Notes that the provider's service is retired, where that is what it says, for who watches.
+    pub(crate) async fn note_retired(&self, app: &App, error: &ProviderError) {
+        if !matches!(error, ProviderError::Retired { .. }) {
+            return;
+        }
+        let until = self.parts.clock.now() + RETIRED;
+        let note = self.parts.store.note_trouble(Trouble::ProviderRetired, app.config.name.as_str(), until);
+        if let Err(error) = note.await {
+            tracing::warn!(provider = %app.config.name, %error, "that a provider is retired was not noted");
         }
     }
 }

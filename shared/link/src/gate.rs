@@ -16,7 +16,7 @@ use ohx_fhir::EhrError;
 use ohx_runtime::EventFailure;
 use ohx_runtime::metrics::EHR_PAUSES;
 use ohx_runtime::parts::Parts;
-use ohx_store::{Quota, Rate};
+use ohx_store::{Quota, Rate, Trouble};
 use tokio::sync::Semaphore;
 
 use crate::breaker::{Breaker, Entry};
@@ -156,8 +156,11 @@ impl Gate {
         drop(probing);
         match result? {
             Ok(done) => {
-                if endpoint.breaker().answered() {
+                // The lock is not held while the store is told.
+                let answers_again = endpoint.breaker().answered();
+                if answers_again {
                     tracing::info!(ehr = %ehr.name, "the EHR answers again");
+                    self.tell(ehr, self.parts.clock.now()).await;
                 }
                 Ok(done)
             }
@@ -174,6 +177,7 @@ impl Gate {
         if let Some(pause) = pause {
             EHR_PAUSES.with_label_values(&[ehr.name.as_str()]).inc();
             tracing::warn!(ehr = %ehr.name, seconds = pause.as_secs(), "the EHR is left alone for a while");
+            self.tell(ehr, now.checked_add(pause).unwrap_or(now)).await;
         }
         // What it asks for itself, it asks of every instance.
         if let Some(until) = asked.and_then(|asked| now.checked_add(asked).ok())
@@ -182,6 +186,14 @@ impl Gate {
             tracing::warn!(ehr = %ehr.name, %error, "the other instances were not told to wait");
         }
         EventFailure::Retry { reason: error.to_string(), after: asked.or(pause) }
+    }
+
+    /// Notes until when the endpoint is left alone, for who watches: this process may be gone when they look.
+    async fn tell(&self, ehr: &EhrEndpoint, until: Instant) {
+        let note = self.parts.store.note_trouble(Trouble::EhrPaused, ehr.name.as_str(), until);
+        if let Err(error) = note.await {
+            tracing::warn!(ehr = %ehr.name, %error, "a pause of the EHR was not noted");
+        }
     }
 }
 

@@ -185,6 +185,7 @@ impl Links {
             }
             Err(source) => {
                 REFRESHES.with_label_values(&[provider.kind(), "failed"]).inc();
+                self.note_retired(app, &source).await;
                 return Err(LinkError::provider(id, source));
             }
         };

@@ -114,6 +114,11 @@ impl Configuration for Engine {
         Ok(())
     }
 
+    async fn close(&self) {
+        // The engine's own, which goes before the trait's.
+        Self::close(self).await;
+    }
+
     async fn put_provider(&self, app: &ProviderApp, sealed_secret: Option<&[u8]>, at: Instant) -> Result<()> {
         let config = json(app, PROVIDERS.name, "config")?;
         self.put_document(&PROVIDERS, app.name.as_str(), config, sealed_secret, at).await

@@ -11,7 +11,8 @@
 //! The rules of every statement here:
 //!   * What reads and then writes does so in one transaction from `Engine::begin`, under a row lock (PostgreSQL) or
 //!     the lock of the one writer (SQLite). Nothing inside it goes to a pool again.
-//!   * Locks are taken in one order: `serialize`, then the request or link, then its coverage. So no deadlocks.
+//!   * Locks are taken in one order: `serialize`, then the request or link, then its coverage, then
+//!     the counts of outcomes. So no deadlocks.
 //!   * A statement with `RETURNING` is read to its end: SQLite commits when the statement is done.
 
 mod access;
@@ -21,10 +22,12 @@ mod configuration;
 mod dead_letters;
 mod erasures;
 mod errors;
+mod gauges;
 mod idempotency;
 mod ledger;
 mod links;
 mod mappings;
+mod outcomes;
 mod overview;
 mod planning;
 mod progress;

@@ -12,6 +12,7 @@ use ohx_store::{Acknowledgement, Progress, Result};
 use super::columns::Columns;
 use super::dead_letters;
 use super::errors::conflict_or_unavailable;
+use super::outcomes;
 use super::requests::{TABLE, query};
 use super::values::{count, later, micros, text};
 use super::{Transaction, sql, unavailable};
@@ -119,6 +120,9 @@ impl Engine {
             add_skips(&mut tx, ack).await?;
         }
         let progress = complete(&mut tx, &held, ack.run, now).await?;
+        if added.rows_affected() == 1 {
+            outcomes::add(&mut tx, ack, held.link).await?;
+        }
         tx.commit().await.map_err(unavailable)?;
         Ok(progress)
     }
@@ -178,7 +182,7 @@ async fn complete(tx: &mut Transaction, held: &Held, run: RunId, now: Instant) -
 
     set_state(tx, held.id, RequestState::Published, now).await?;
     let holes = holes(tx, held.id, run).await?;
-    cover(tx, held, known.instant_optional("until")?, &holes).await?;
+    cover(tx, held, known.instant_optional("until")?, &holes, now).await?;
     note_reread(tx, held).await?;
     dead_letters::settle(tx, held.id).await?;
     Ok(Progress::Completed)
@@ -201,7 +205,13 @@ async fn holes(tx: &mut Transaction, id: RequestId, run: RunId) -> Result<Interv
 }
 
 /// Adds what a complete run has brought, less its holes.
-async fn cover(tx: &mut Transaction, held: &Held, until: Option<Instant>, holes: &Intervals) -> Result<()> {
+async fn cover(
+    tx: &mut Transaction,
+    held: &Held,
+    until: Option<Instant>,
+    holes: &Intervals,
+    now: Instant,
+) -> Result<()> {
     // Two requests of one link and record may complete at once, before the row exists: so it is made, then locked.
     sql("INSERT INTO coverage (link, record) VALUES ($1, $2) ON CONFLICT (link, record) DO NOTHING")
         .bind(held.link.to_string())
@@ -236,11 +246,12 @@ async fn cover(tx: &mut Transaction, held: &Held, until: Option<Instant>, holes:
         }
     }
 
-    sql("UPDATE coverage SET published = $3, cursor = $4 WHERE link = $1 AND record = $2")
+    sql("UPDATE coverage SET published = $3, cursor = $4, published_at = $5 WHERE link = $1 AND record = $2")
         .bind(held.link.to_string())
         .bind(held.record.as_str())
         .bind(published.to_string())
         .bind(cursor.map(micros))
+        .bind(micros(now))
         .execute(&mut **tx)
         .await
         .map_err(unavailable)?;

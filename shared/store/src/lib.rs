@@ -11,6 +11,7 @@ mod audit;
 mod configuration;
 mod dead_letter;
 mod erasures;
+mod gauges;
 mod idempotency;
 mod ledger;
 mod mappings;
@@ -40,6 +41,7 @@ pub use dead_letter::{
     BuriedLetter, DeadLetter, DeadLetters, InvalidCursor, LetterCursor, LetterFilter, Replay,
 };
 pub use erasures::{Erasure, ErasureReport, Erasures, Step, StepName, StepState};
+pub use gauges::{FRESHNESS, Freshness, Gauges, Night, OpenWork, Outcomes, Prediction, Trouble};
 pub use idempotency::{Begun, Idempotency, NewCall};
 pub use ledger::{
     Acknowledgement, Coverage, Ledger, NewRequest, OpenRequests, Progress, Requested, RequestsOfRecord,
@@ -113,6 +115,7 @@ pub trait Store:
     + Erasures
     + Rewrap
     + Overview
+    + Gauges
     + Idempotency
 {
 }
@@ -133,6 +136,7 @@ impl<T> Store for T where
         + Erasures
         + Rewrap
         + Overview
+        + Gauges
         + Idempotency
 {
 }
@@ -148,6 +152,9 @@ pub trait Configuration: Send + Sync {
 
     /// Whether the database answers.
     async fn ping(&self) -> Result<()>;
+
+    /// Closes the connections, once those in use have been given back. Nothing can be asked afterwards.
+    async fn close(&self);
 
     /// Creates or replaces a provider app. `None` for the secret keeps the one that is stored.
     async fn put_provider(&self, app: &ProviderApp, sealed_secret: Option<&[u8]>, at: Instant) -> Result<()>;

@@ -12,6 +12,7 @@ mod dead_letters;
 mod dead_letters_replay;
 mod engines;
 mod erasures;
+mod gauges;
 mod history;
 mod idempotency;
 mod ledger_completion;
