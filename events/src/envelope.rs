@@ -159,6 +159,11 @@ fn class(error: &serde_json::Error) -> String {
     format!("{:?} error at line {} column {}", error.classify(), error.line(), error.column()).to_lowercase()
 }
 
+/// Which field is missing; of any other error its class, because its text quotes what was there instead.
+fn lacking(error: &serde_json::Error) -> String {
+    Some(error.to_string()).filter(|text| text.starts_with("missing field")).unwrap_or_else(|| class(error))
+}
+
 /// The link that an event is about.
 ///
 /// # Errors
@@ -212,7 +217,7 @@ pub fn plain_data<T: DeserializeOwned>(event: &Event) -> Result<T, EventError> {
     let problem =
         |problem: String| EventError::Data { event_type: shown_type(event.ty()).to_owned(), problem };
     match event.data() {
-        Some(Data::Json(value)) => T::deserialize(value).map_err(|e| problem(e.to_string())),
+        Some(Data::Json(value)) => T::deserialize(value).map_err(|e| problem(lacking(&e))),
         Some(Data::Binary(bytes)) => serde_json::from_slice(bytes).map_err(|e| problem(class(&e))),
         Some(Data::String(text)) => serde_json::from_str(text).map_err(|e| problem(class(&e))),
         None => Err(problem("there is none".into())),

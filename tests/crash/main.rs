@@ -71,7 +71,10 @@ async fn survive(shape: Shape, kills: u32) {
         // Those that events reach; the consent is over.
         let candidates: Vec<usize> = (0..deployment.processes.len())
             .filter(|&p| {
-                !matches!(deployment.processes[p].name.as_str(), "ohx-oauth" | "ohx-api" | "ohx-webhook")
+                !matches!(
+                    deployment.processes[p].name.as_str(),
+                    "ohx-oauth" | "ohx-api" | "ohx-webhook" | "ohx-metrics"
+                )
             })
             .collect();
         let chosen = candidates[rng.random_range(0..candidates.len())];

@@ -9,10 +9,12 @@ mod devices;
 mod ehrs;
 mod lifecycle;
 mod mappings;
+mod metrics;
 mod patient_page;
 mod pipeline;
 mod providers;
 mod records;
+mod scaling;
 mod tracing;
 
 /// Runs each test in both shapes.

@@ -218,6 +218,11 @@ async fn a_retired_service_is_no_revocation(shape: Shape) {
     assert!(note.contains("retired"), "{note}");
     let shown = deployment.get(&format!("/api/base/provider-links/{link}/")).await;
     assert_eq!(shown["state"], "active", "the patient did not leave: {shown}");
+    let metrics = deployment.metrics("metrics").await;
+    for (provider, retired) in [("fitbit-legacy", 1), ("fitbit", 0), ("withings", 0)] {
+        let sample = format!("ohx_provider_retired{{provider=\"{provider}\"}} {retired}\n");
+        assert!(metrics.contains(&sample), "{sample} in {metrics}");
+    }
 }
 
 async fn an_apps_credentials_are_examined(shape: Shape) {

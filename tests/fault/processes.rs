@@ -15,7 +15,7 @@ use ohx_bus::deliver::RouterDeliver;
 use ohx_bus::{Bury, BusError, SharedBus};
 use ohx_events::{Event, Function};
 use ohx_link::Links;
-use ohx_relay::StoreBury;
+use ohx_runtime::bury::StoreBury;
 use ohx_runtime::parts::Parts;
 use ohx_seal::Keyring;
 use ohx_store::SharedStore;

@@ -10,7 +10,7 @@ use ohx_bus::SharedBus;
 use ohx_bus::deliver::RouterDeliver;
 use ohx_domain::{EhrEndpoint, Link, LinkId, PatientReference};
 use ohx_link::{Links, ticket};
-use ohx_relay::StoreBury;
+use ohx_runtime::bury::StoreBury;
 use ohx_sandbox::fhir::FhirServer;
 use ohx_seal::generate_key;
 use ohx_store::SharedStore;

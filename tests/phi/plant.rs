@@ -13,6 +13,17 @@ use crate::places::{self, Taps};
 
 const PLANTED: &str = "71.23456789";
 
+/// An export of one span that says `text`.
+fn span(text: &str) -> Vec<u8> {
+    use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+    use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
+    use prost::Message as _;
+    let span = Span { name: text.to_owned(), ..Span::default() };
+    let scope = ScopeSpans { spans: vec![span], ..ScopeSpans::default() };
+    let resource = ResourceSpans { scope_spans: vec![scope], ..ResourceSpans::default() };
+    ExportTraceServiceRequest { resource_spans: vec![resource] }.encode_to_vec()
+}
+
 /// The store of a deployment; through the tap where there is one, as its functions reach it.
 pub async fn store(deployment: &Deployment) -> SharedStore {
     let url = deployment.setting("DATABASE_URL").expect("a database");

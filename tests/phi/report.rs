@@ -26,6 +26,8 @@ fn name(shape: Shape) -> &'static str {
         Shape::OneProcess => "one process, SQLite",
         Shape::ManyProcesses => "PostgreSQL and Redis",
         Shape::Sqs => "PostgreSQL and SQS",
+        Shape::Broker => "PostgreSQL and a Knative broker",
+        Shape::Lambda => "AWS Lambda, PostgreSQL and SQS",
     }
 }
 

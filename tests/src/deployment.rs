@@ -5,8 +5,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use ohx_domain::Instant;
+use ohx_events::Function;
 use tempfile::TempDir;
 
+use crate::broker::{Broker, Delivery};
+use crate::lambda::Lambda;
 use crate::outside::Outside;
 use crate::process::Process;
 use crate::{services, until};
@@ -25,6 +28,10 @@ pub enum Shape {
     ManyProcesses,
     /// As many processes, with SQS in place of Redis.
     Sqs,
+    /// As many processes behind a Knative broker in small, for which `relay` is the dead-letter sink.
+    Broker,
+    /// Every function on AWS Lambda, PostgreSQL, SQS, and no relay.
+    Lambda,
 }
 
 /// A running Open Health Exchange.
@@ -33,7 +40,9 @@ pub struct Deployment {
     pub shape: Shape,
     /// Its processes; the first answers for patients, providers and the API.
     pub processes: Vec<Process>,
+    lambda: Option<Lambda>,
     front: Front,
+    broker: Option<Broker>,
     environment: BTreeMap<String, String>,
     folder: TempDir,
     http: reqwest::Client,
@@ -75,6 +84,7 @@ impl Deployment {
         // One address in front, as a reverse proxy gives: `oauth`, `webhook` and `api` are behind it.
         let front_port = crate::process::free_port();
         environment.insert("OHX_PUBLIC_URL".into(), format!("http://127.0.0.1:{front_port}"));
+        let mut broker = None;
         match shape {
             Shape::OneProcess => {
                 environment.insert(
@@ -91,16 +101,23 @@ impl Deployment {
                 environment.insert("OHX_RELAY_TIMEOUT_SECONDS".into(), "6".into());
                 environment.insert("OHX_RELAY_RECLAIM_SECONDS".into(), "7".into());
             }
-            Shape::Sqs => {
+            Shape::Sqs | Shape::Lambda => {
                 environment.insert("DATABASE_URL".into(), services::database().await);
                 environment.insert("OHX_BUS".into(), "sqs".into());
                 environment.extend(services::sqs());
                 environment.insert("OHX_RELAY_TIMEOUT_SECONDS".into(), "6".into());
                 environment.insert("OHX_RELAY_RECLAIM_SECONDS".into(), "7".into());
             }
+            Shape::Broker => {
+                let started = Broker::start(Delivery::default()).await;
+                environment.insert("DATABASE_URL".into(), services::database().await);
+                environment.insert("OHX_BUS".into(), "http".into());
+                environment.insert("K_SINK".into(), started.url.clone());
+                broker = Some(started);
+            }
         }
         change(&mut environment).await;
-        if shape == Shape::Sqs {
+        if matches!(shape, Shape::Sqs | Shape::Lambda) {
             let (code, said) = run(&["migrate", "--queues"], &environment, folder.path());
             assert_eq!(code, Some(0), "{said}");
         }
@@ -109,13 +126,31 @@ impl Deployment {
         let start = |name: &str, arguments: &[&str], environment: &BTreeMap<String, String>| {
             Process::start(name, arguments, environment, folder.path())
         };
+        let mut lambda = None;
         let (processes, front) = match shape {
+            Shape::Lambda => {
+                let account = Lambda::new(&environment);
+                for function in ["oauth", "webhook", "api"] {
+                    account.deploy(function, &environment, folder.path()).await;
+                }
+                for function in ["nightly", "fetch", "transform", "publish", "devices"] {
+                    account.deploy(function, &environment, folder.path()).await;
+                    account.map(function).await;
+                }
+                let front = Front {
+                    oauth: account.url("oauth").await,
+                    webhook: account.url("webhook").await,
+                    api: account.url("api").await,
+                };
+                lambda = Some(account);
+                (Vec::new(), front)
+            }
             Shape::OneProcess => {
                 let serve = start("ohx", &["serve"], &environment);
                 let front = Front { oauth: serve.url(), webhook: serve.url(), api: serve.url() };
                 (vec![serve], front)
             }
-            Shape::ManyProcesses | Shape::Sqs => {
+            Shape::ManyProcesses | Shape::Sqs | Shape::Broker => {
                 let mut processes: Vec<_> =
                     ["oauth", "webhook", "api", "nightly", "fetch", "transform", "publish", "devices"]
                         .iter()
@@ -124,12 +159,18 @@ impl Deployment {
                 let front =
                     Front { oauth: processes[0].url(), webhook: processes[1].url(), api: processes[2].url() };
                 let mut relay = environment.clone();
-                for (function, process) in
-                    ["NIGHTLY", "FETCH", "TRANSFORM", "PUBLISH", "DEVICES"].iter().zip(&processes[3..])
-                {
-                    relay.insert(format!("OHX_{function}_URL"), process.url());
+                for (function, process) in Function::ALL.iter().zip(&processes[3..]) {
+                    relay.insert(format!("OHX_{}_URL", function.as_str().to_uppercase()), process.url());
                 }
-                processes.push(start("ohx-relay", &[], &relay));
+                let relay = start("ohx-relay", &[], &relay);
+                if let Some(broker) = &broker {
+                    for (function, process) in Function::ALL.iter().zip(&processes[3..]) {
+                        broker.subscribe(*function, process.url());
+                    }
+                    broker.deliver(|delivery| delivery.dead_letter_sink = Some(relay.url()));
+                }
+                processes.push(relay);
+                processes.push(start("ohx-metrics", &[], &environment));
                 (processes, front)
             }
         };
@@ -141,11 +182,41 @@ impl Deployment {
         let listener =
             tokio::net::TcpListener::bind(("127.0.0.1", front_port)).await.expect("the front's port");
         tokio::spawn(async move { axum::serve(listener, proxy).await });
-        let deployment = Self { shape, processes, front, environment, folder, http };
+        let deployment = Self { shape, processes, lambda, front, broker, environment, folder, http };
         for process in &deployment.processes {
             process.ready(&deployment.http).await;
         }
         deployment
+    }
+
+    /// Its broker.
+    ///
+    /// # Panics
+    /// Where its shape has none.
+    pub fn broker(&self) -> &Broker {
+        self.broker.as_ref().expect("a shape with a broker")
+    }
+
+    /// The process of a function.
+    ///
+    /// # Panics
+    /// Where it is not one of its own.
+    pub fn process(&mut self, function: &str) -> &mut Process {
+        let name = format!("ohx-{function}");
+        self.processes.iter_mut().find(|process| process.name == name).expect("a process of its own")
+    }
+
+    /// Its functions on AWS Lambda.
+    ///
+    /// # Panics
+    /// In another shape.
+    pub fn lambda(&self) -> &Lambda {
+        self.lambda.as_ref().expect("the functions are on AWS Lambda")
+    }
+
+    /// The settings of its processes.
+    pub fn environment(&self) -> &BTreeMap<String, String> {
+        &self.environment
     }
 
     /// A setting of its processes.
@@ -240,6 +311,16 @@ impl Deployment {
 
     /// Sends the nightly ping: to the function in many processes. One process has a timer of its own for that.
     pub async fn ping_nightly(&self) {
+        if let Some(lambda) = &self.lambda {
+            let schedule = serde_json::json!({
+                "version": "0", "id": "53dc4d37-cffa-4f76-80c9-8b7d4a4d2eaa", "detail-type": "Scheduled Event",
+                "source": "aws.events", "account": crate::lambda::ACCOUNT, "time": "2015-10-08T16:53:06Z",
+                "region": "us-east-1", "resources": ["arn:aws:events:us-east-1:123456789012:rule/nightly"],
+                "detail": {}
+            });
+            assert_eq!(lambda.invoke("nightly", &schedule).await, Ok(serde_json::Value::Null));
+            return;
+        }
         let nightly = self.processes.iter().find(|p| p.name == "ohx-nightly").expect("many processes");
         let response = self
             .http

@@ -2,13 +2,18 @@
 //! a patient with a browser.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods)]
 
+pub mod balance;
+pub mod broker;
 pub mod collector;
+pub mod copies;
 pub mod deployment;
+pub mod lambda;
 pub mod others;
 pub mod outside;
 pub mod patient;
 pub mod process;
 pub mod proxy;
+pub mod runtime_api;
 pub mod services;
 
 /// Waits until `done` gives something, trying every few milliseconds; panics with `what` after `seconds`.

@@ -96,6 +96,19 @@ impl Process {
         self.environment.insert(name.to_owned(), value.to_owned());
     }
 
+    /// Whether it has been started, and not ended by us.
+    pub fn runs(&self) -> bool {
+        self.child.is_some()
+    }
+
+    /// Its id.
+    ///
+    /// # Panics
+    /// Where it does not run.
+    pub fn id(&self) -> u32 {
+        self.child.as_ref().expect("it runs").id()
+    }
+
     /// Its address.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
@@ -121,11 +134,22 @@ impl Process {
         }
     }
 
-    /// SIGTERM, and its exit code; panics where it has not ended after ten seconds.
-    pub async fn terminate(&mut self) -> Option<i32> {
-        let mut child = self.child.take().expect("it runs");
+    /// Sends SIGTERM, and does not wait.
+    pub fn ask_to_end(&self) {
+        let child = self.child.as_ref().expect("it runs");
         let sent = Command::new("kill").arg(child.id().to_string()).status().expect("kill runs");
         assert!(sent.success());
+    }
+
+    /// SIGTERM, and its exit code; panics where it has not ended after ten seconds.
+    pub async fn terminate(&mut self) -> Option<i32> {
+        self.ask_to_end();
+        self.ended().await
+    }
+
+    /// Its exit code after [`Process::ask_to_end`]; panics where it has not ended after ten seconds.
+    pub async fn ended(&mut self) -> Option<i32> {
+        let mut child = self.child.take().expect("it runs");
         until(&format!("{} ends after SIGTERM", self.name), 10, async || child.try_wait().expect("a state"))
             .await
             .code()

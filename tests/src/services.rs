@@ -25,10 +25,15 @@ pub fn redis() -> (String, String) {
     (started("OHX_TEST_REDIS_URL"), format!("t{:016x}", rand::random::<u64>()))
 }
 
+/// What the queues' URLs begin with in the emulated SQS, which emulates AWS Lambda as well.
+pub fn sqs_url() -> String {
+    started("OHX_TEST_SQS_URL")
+}
+
 /// The settings for the emulated SQS, with queue names of one test's own.
 pub fn sqs() -> [(String, String); 5] {
     [
-        ("SQS_QUEUE_URL", started("OHX_TEST_SQS_URL")),
+        ("SQS_QUEUE_URL", sqs_url()),
         ("OHX_SQS_PREFIX", format!("t{:016x}", rand::random::<u64>())),
         ("AWS_REGION", started("AWS_REGION")),
         ("AWS_ACCESS_KEY_ID", started("AWS_ACCESS_KEY_ID")),

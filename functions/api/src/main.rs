@@ -12,10 +12,10 @@ fn main() -> ExitCode {
     ohx_runtime::run("api", async |settings| {
         let access = Access::from_settings(&settings)?;
         let parts = Parts::from_settings(&settings).await?;
-        let ready = parts.ready();
+        let (ready, store) = (parts.ready(), parts.store.clone());
         let links = Links::new(parts)
             .with_redirects(Redirects::from_settings(&settings)?)
             .with_reach(Reach::from_settings(&settings)?);
-        Ok(Service::new(ohx_api::router(links, access), ready))
+        Ok(Service::new(ohx_api::router(links, access), ready).closing(store))
     })
 }

@@ -1,6 +1,7 @@
 //! Syncs.
 
 use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::time::Duration;
 
 use axum::extract::State;
@@ -315,7 +316,9 @@ pub(crate) async fn events(
 ) -> Result<impl IntoResponse, Problem> {
     let id: SyncId = read(&id)?;
     let first = known(&links, id).await?;
-    let begin = Following { links, id, next: Some(first), last: String::new(), looks: 0, finished: false };
+    let stop = Box::pin(ohx_runtime::shutdown_signal());
+    let begin =
+        Following { links, id, next: Some(first), last: String::new(), looks: 0, finished: false, stop };
     let stream = futures_util::stream::unfold(Some(begin), |following| async {
         let mut following = following?;
         let event = following.event().await?;
@@ -336,6 +339,8 @@ struct Following {
     last: String,
     looks: u32,
     finished: bool,
+    /// The end of the process, which nobody who follows may hold up.
+    stop: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
 impl Following {
@@ -349,7 +354,10 @@ impl Following {
                     if self.looks > FOLLOWED {
                         return None;
                     }
-                    tokio::time::sleep(LOOK).await;
+                    tokio::select! {
+                        () = tokio::time::sleep(LOOK) => {}
+                        () = &mut self.stop => return None,
+                    }
                     // A database that is away for a moment is no end; one that stays away is, by and by.
                     match show(&self.links, self.id).await {
                         Ok(seen) => seen,

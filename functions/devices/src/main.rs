@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use ohx_events::Function;
 use ohx_link::Links;
 use ohx_runtime::parts::Parts;
 use ohx_runtime::serve::Service;
@@ -9,7 +10,9 @@ use ohx_runtime::serve::Service;
 fn main() -> ExitCode {
     ohx_runtime::run("devices", async |settings| {
         let parts = Parts::from_settings(&settings).await?;
-        let ready = parts.ready();
-        Ok(Service::new(ohx_devices::router(Links::new(parts)), ready))
+        let (ready, store) = (parts.ready(), parts.store.clone());
+        Ok(Service::new(ohx_devices::router(Links::new(parts)), ready)
+            .closing(store.clone())
+            .with_events(Function::Devices, store))
     })
 }

@@ -12,9 +12,10 @@ use axum::routing::post;
 use ohx_domain::{Instant, Interval, LinkState, Query, Request, RunId, SyncReason};
 use ohx_events::envelope::{link_of, plain_data};
 use ohx_events::plain::SyncRequested;
-use ohx_events::{Event, Priority};
+use ohx_events::{Event, Function, Priority};
 use ohx_link::{Class, LinkError, Links, OpenLink, Place, Turn};
 use ohx_providers::{App, Page, PageToken, Part, Provider, ProviderError};
+use ohx_runtime::event::heard;
 use ohx_runtime::{CloudEvent, EventFailure, EventReply};
 
 /// The function's routes: one event at `/`.
@@ -29,6 +30,7 @@ async fn handle(State(links): State<Links>, CloudEvent(event): CloudEvent) -> Ev
 }
 
 async fn fetch(links: &Links, event: &Event) -> Result<(), EventFailure> {
+    heard(Function::Fetch, event)?;
     let asked: SyncRequested = plain_data(event)?;
     let link = link_of(event)?;
     let store = &links.parts().store;

@@ -12,11 +12,12 @@ use ohx_bus_redis::{RedisRelay, RelayConfig};
 use ohx_console::Console;
 use ohx_events::Function;
 use ohx_link::{Links, Redirects};
-use ohx_relay::StoreBury;
+use ohx_metrics::Collector;
+use ohx_runtime::bury::StoreBury;
 use ohx_runtime::outbound::Reach;
 use ohx_runtime::parts::{self, Parts};
 use ohx_runtime::settings::SettingError;
-use ohx_runtime::{Settings, wrap};
+use ohx_runtime::{Settings, wrap, wrap_with};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -61,6 +62,7 @@ impl Host {
         let access = ohx_api::Access::from_settings(settings)?;
         let refresh = ohx_transform::refresh(settings)?;
         let console = Console::from_settings(settings)?;
+        let kept = ohx_metrics::kept(settings)?;
         let parts = Parts::with_bus(settings, bus).await?;
         parts.store.migrate().await?;
         let links = Links::new(parts)
@@ -81,7 +83,10 @@ impl Host {
         ];
         let inner =
             inner.into_iter().map(|(f, router)| (f, wrap(f.as_str(), router, ready.clone()))).collect();
-        Ok(Self { public: wrap("ohx", public, ready), links, engine, inner })
+        let Parts { store, bus, clock, .. } = links.parts().clone();
+        let collector = Arc::new(Collector::new(store, Some(bus), clock, kept));
+        let public = wrap_with("ohx", public, ready, Some(collector.more()));
+        Ok(Self { public, links, engine, inner })
     }
 
     /// Serves on `listener` and moves events until `stop` turns true, then finishes what is in hand.

@@ -84,7 +84,10 @@ enum Command {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let settings = Settings::from_env();
+    let settings = match Settings::from_env().with_folder() {
+        Ok(settings) => settings,
+        Err(error) => return fail(&error.into()),
+    };
     outbound::install_tls();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,

@@ -36,6 +36,7 @@ impl Serve {
         tracing::info!(address, port, "ready");
         let (stop, stopping) = watch::channel(false);
         let links = host.links.clone();
+        let store = links.parts().store.clone();
         let running = tokio::spawn(host.run(listener, stopping.clone()));
         let timer = tokio::spawn(keep_time(links, nightly_at, stopping));
         shutdown_signal().await;
@@ -43,6 +44,7 @@ impl Serve {
         stop.send_replace(true);
         running.await??;
         timer.await?;
+        store.close().await;
         tracing::info!("stopped");
         Ok(())
     }

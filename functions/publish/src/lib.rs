@@ -12,11 +12,12 @@ use axum::Router;
 use axum::extract::State;
 use axum::routing::post;
 use ohx_domain::EhrName;
-use ohx_events::Event;
 use ohx_events::envelope::{link_of, parse_opened, sync_of};
 use ohx_events::sealed::MappedPiece;
+use ohx_events::{Event, Function};
 use ohx_fhir::{EhrClient, EhrError, FoundPatient, Origin, Publication, Published};
 use ohx_link::{Links, Only, OpenLink};
+use ohx_runtime::event::heard;
 use ohx_runtime::{CloudEvent, EventFailure, EventReply};
 
 #[derive(Clone)]
@@ -49,6 +50,7 @@ enum Brought {
 
 impl Publish {
     async fn publish(&self, event: &Event) -> Result<(), EventFailure> {
+        heard(Function::Publish, event)?;
         let open = self.links.open(link_of(event)?).await?;
         let Some(opened) = self.links.opened(event, &open).await? else { return Ok(()) };
         let piece: MappedPiece = parse_opened(event, &opened)?;

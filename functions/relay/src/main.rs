@@ -1,4 +1,5 @@
-//! The relay as a process of its own.
+//! The relay as a process of its own: `OHX_BUS` is `redis` or `sqs`, or `http` where it only keeps the dead letters of a
+//! Knative broker.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -11,7 +12,8 @@ use ohx_bus::{Deliver, SharedBus};
 use ohx_bus_redis::RedisRelay;
 use ohx_bus_sqs::SqsRelay;
 use ohx_domain::{Clock, SystemClock};
-use ohx_relay::{StoreBury, addresses};
+use ohx_relay::{addresses, broker};
+use ohx_runtime::bury::StoreBury;
 use ohx_runtime::serve::{Service, shutdown_signal};
 use ohx_runtime::{SettingError, Settings, outbound, parts};
 use tokio::task::JoinHandle;
@@ -22,10 +24,14 @@ const TIMEOUT: Duration = Duration::from_secs(240);
 fn main() -> ExitCode {
     ohx_runtime::run("relay", async |settings| {
         let store = parts::store(&settings).await?;
-        let timeout = seconds(&settings, "OHX_RELAY_TIMEOUT_SECONDS")?.unwrap_or(TIMEOUT);
-        let deliver = deliver(&settings, timeout)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let bury = Arc::new(StoreBury::new(store.clone(), clock.clone()));
+        let sink = broker::router(bury.clone());
+        if settings.text("OHX_BUS") == Some("http") {
+            return Ok(Service::new(sink, parts::store_ready(store.clone())).closing(store));
+        }
+        let timeout = seconds(&settings, "OHX_RELAY_TIMEOUT_SECONDS")?.unwrap_or(TIMEOUT);
+        let deliver = deliver(&settings, timeout)?;
         let reclaim = seconds(&settings, "OHX_RELAY_RECLAIM_SECONDS")?;
         let policy = RetryPolicy::default();
         let bus: SharedBus;
@@ -53,24 +59,26 @@ fn main() -> ExitCode {
                 });
             }
             other => {
-                let expected = "redis or sqs: where the relay finds the events".to_owned();
+                let expected = "redis or sqs, where the relay finds the events; or http, where a Knative broker \
+                                delivers them, and the relay keeps what it gives up";
+                let expected = expected.to_owned();
                 return Err(
                     SettingError::Wrong { name: "OHX_BUS", expected, shown: Some(other.to_owned()) }.into()
                 );
             }
         }
-        Ok(Service::new(Router::new(), parts::ready(store, bus)).with_background(work))
+        // Events that go from a queue to a broker may end as its dead letters.
+        let router = if settings.text("K_SINK").is_some() { sink } else { Router::new() };
+        Ok(Service::new(router, parts::ready(store.clone(), bus)).with_background(work).closing(store))
     })
 }
 
 /// To the broker at `K_SINK` where that is set, else to each function.
 fn deliver(settings: &Settings, timeout: Duration) -> anyhow::Result<Arc<dyn Deliver>> {
-    let client = outbound::client(timeout)?;
     if settings.text("K_SINK").is_some() {
-        let sink = settings.url("K_SINK", "the broker's address, which Knative's SinkBinding sets")?;
-        return Ok(Arc::new(SinkDeliver::new(client, sink)));
+        return Ok(Arc::new(SinkDeliver::new(parts::sink(settings, timeout)?)));
     }
-    Ok(Arc::new(HttpDeliver::new(client, addresses(settings)?)))
+    Ok(Arc::new(HttpDeliver::new(outbound::client(timeout)?, addresses(settings)?)))
 }
 
 /// This relay's name, different for each that runs at the same time.

@@ -14,11 +14,12 @@ use axum::Router;
 use axum::extract::State;
 use axum::routing::post;
 use ohx_domain::{AccountPseudonym, EhrName, PatientReference, account_pseudonym};
-use ohx_events::Event;
 use ohx_events::envelope::{link_of, parse_opened};
 use ohx_events::sealed::{FetchedPart, Removed};
+use ohx_events::{Event, Function};
 use ohx_link::{Links, OpenLink};
 use ohx_mapping::{Context, Mapped};
+use ohx_runtime::event::heard;
 use ohx_runtime::metrics::{MAPPED, SKIPPED};
 use ohx_runtime::{CloudEvent, EventFailure, EventReply};
 
@@ -45,6 +46,7 @@ async fn handle(State(state): State<Transform>, CloudEvent(event): CloudEvent) -
 
 impl Transform {
     async fn transform(&self, event: &Event) -> Result<(), EventFailure> {
+        heard(Function::Transform, event)?;
         let open = self.links.open(link_of(event)?).await?;
         let Some(opened) = self.links.opened(event, &open).await? else { return Ok(()) };
         let part: FetchedPart = parse_opened(event, &opened)?;

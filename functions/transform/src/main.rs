@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use ohx_events::Function;
 use ohx_link::Links;
 use ohx_runtime::parts::Parts;
 use ohx_runtime::serve::Service;
@@ -10,7 +11,9 @@ fn main() -> ExitCode {
     ohx_runtime::run("transform", async |settings| {
         let refresh = ohx_transform::refresh(&settings)?;
         let parts = Parts::from_settings(&settings).await?;
-        let ready = parts.ready();
-        Ok(Service::new(ohx_transform::router(Links::new(parts), refresh), ready))
+        let (ready, store) = (parts.ready(), parts.store.clone());
+        Ok(Service::new(ohx_transform::router(Links::new(parts), refresh), ready)
+            .closing(store.clone())
+            .with_events(Function::Transform, store))
     })
 }

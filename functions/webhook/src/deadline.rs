@@ -10,6 +10,7 @@ use std::time::Duration;
 use http::StatusCode;
 use ohx_runtime::Problem;
 use ohx_runtime::metrics::NOTIFICATIONS;
+use ohx_runtime::trace::{here, within};
 use tracing::Instrument as _;
 
 /// How long a provider waits for its answer, at most: half of the shortest deadline that any of them has.
@@ -37,7 +38,7 @@ pub(crate) async fn in_time<F>(entered: Entered, work: F) -> Result<StatusCode, 
 where
     F: Future<Output = Result<StatusCode, Problem>> + Send + 'static,
 {
-    let mut work = tokio::spawn(work.in_current_span());
+    let mut work = ohx_runtime::serve::spawn(within(here(), work).in_current_span());
     tokio::select! {
         done = &mut work => done.unwrap_or_else(|_| {
             Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the function failed; please send it again"))

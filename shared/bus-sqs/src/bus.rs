@@ -161,6 +161,10 @@ impl Bus for SqsBus {
         let name = self.0.place.name(ohx_events::Function::Fetch, Priority::High);
         self.counts(&name).await.map(|_| ()).map_err(BusError::from)
     }
+
+    async fn depth(&self) -> Result<Option<Depth>, BusError> {
+        Self::depth(self).await.map(Some)
+    }
 }
 
 impl std::fmt::Debug for SqsBus {

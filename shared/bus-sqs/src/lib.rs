@@ -15,6 +15,8 @@
 //! share the work. It never receives more than it can deliver at once. Where a queue has nothing, one long poll listens to
 //! it; only queues that had something are asked for more, in the order that [`ohx_bus::fair::Fair`] says.
 //!
+//! On AWS Lambda event source mappings receive, and [`lambda::SqsBatches`] delivers what they hand over.
+//!
 //! Delivery is at least once: SQS itself hands out a message twice at times, and a batch of which one entry failed is
 //! published again as a whole. Handlers are idempotent.
 
@@ -22,6 +24,7 @@ mod bus;
 mod client;
 mod create;
 mod delete;
+pub mod lambda;
 mod lease;
 mod message;
 mod place;

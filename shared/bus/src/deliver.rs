@@ -21,6 +21,7 @@ use ohx_events::{Event, Function, envelope, http_binding, subscribers};
 use tower::ServiceExt as _;
 use url::Url;
 
+use crate::sink::Sink;
 use crate::{Bury, BusError, Deliver, Verdict};
 
 /// The longest wait that a function's `Retry-After` is honoured for.
@@ -69,15 +70,12 @@ impl Deliver for HttpDeliver {
 /// An event that several functions listen to is in the queue of each; the broker gets the copy of the first of them,
 /// and the others are done at once.
 #[derive(Debug, Clone)]
-pub struct SinkDeliver {
-    client: reqwest::Client,
-    url: Url,
-}
+pub struct SinkDeliver(Sink);
 
 impl SinkDeliver {
-    /// Posts to `url`, the address in `K_SINK`. The client is one as for [`HttpDeliver`].
-    pub const fn new(client: reqwest::Client, url: Url) -> Self {
-        Self { client, url }
+    /// Posts to `sink`.
+    pub const fn new(sink: Sink) -> Self {
+        Self(sink)
     }
 }
 
@@ -88,15 +86,12 @@ impl Deliver for SinkDeliver {
         if listeners.contains(&to) && listeners.first() != Some(&to) {
             return Verdict::Done;
         }
-        let (headers, body) = match http_binding::to_binary(event.clone()) {
-            Ok(parts) => parts,
-            Err(error) => return Verdict::Reject { reason: error.to_string() },
-        };
-        match self.client.post(self.url.clone()).headers(headers).body(body).send().await {
+        match self.0.post(event.clone()).await {
             // What a broker says beside its 2xx is not a reply of a function.
             Ok(answer) if answer.status().is_success() => Verdict::Done,
             Ok(answer) => judge(Response::<reqwest::Body>::from(answer).map(Body::new)).await,
-            Err(error) => later(transport(&error)),
+            Err(BusError::Unavailable(reason)) => later(reason),
+            Err(error) => Verdict::Reject { reason: error.to_string() },
         }
     }
 }
@@ -207,9 +202,13 @@ async fn read(body: Body, enough: usize) -> Result<Vec<u8>, axum::Error> {
 /// What a problem document (RFC 9457) says about itself, on one line.
 fn problem(headers: &HeaderMap, body: &[u8]) -> Option<String> {
     let content_type = headers.get(CONTENT_TYPE)?.to_str().ok()?;
-    if !content_type.trim_start().to_ascii_lowercase().starts_with("application/problem+json") {
-        return None;
-    }
+    let says = content_type.trim_start().to_ascii_lowercase().starts_with("application/problem+json");
+    if says { what_a_problem_says(body) } else { None }
+}
+
+/// The `detail` of a problem document, or else its `title`, on one line and of bounded length; `None` where there is
+/// neither.
+pub fn what_a_problem_says(body: &[u8]) -> Option<String> {
     let document: serde_json::Value = serde_json::from_slice(body).ok()?;
     let said = ["detail", "title"].iter().filter_map(|key| document.get(key)?.as_str());
     let line = |text: &str| -> String {

@@ -55,6 +55,11 @@ pub trait Bus: Send + Sync {
 
     /// Whether the broker answers.
     async fn ping(&self) -> Result<(), BusError>;
+
+    /// How much is waiting; `None` where the broker is somebody else's, and does not tell.
+    async fn depth(&self) -> Result<Option<Depth>, BusError> {
+        Ok(None)
+    }
 }
 
 /// A bus as it is passed around.

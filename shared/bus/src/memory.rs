@@ -423,6 +423,10 @@ impl Bus for MemoryBus {
     async fn ping(&self) -> Result<(), BusError> {
         if self.0.is_closed() { Err(BusError::Closed) } else { Ok(()) }
     }
+
+    async fn depth(&self) -> Result<Option<Depth>, BusError> {
+        Ok(Some(Self::depth(self)))
+    }
 }
 
 impl std::fmt::Debug for MemoryBus {

@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use cloudevents::AttributesReader as _;
 use http::StatusCode;
 use ohx_events::envelope::{link_of, shown_id, shown_type};
-use ohx_events::{Event, EventError, http_binding};
+use ohx_events::{Event, EventError, Function, http_binding, subscribers};
 
 use crate::{Problem, metrics};
 
@@ -112,6 +112,17 @@ impl From<ohx_bus::BusError> for EventFailure {
     }
 }
 
+/// Refuses an event that `function` does not listen to: a Trigger without its filter would send any.
+///
+/// # Errors
+/// [`EventFailure::Reject`].
+pub fn heard(function: Function, event: &Event) -> Result<(), EventFailure> {
+    if subscribers(event.ty()).contains(&function) {
+        return Ok(());
+    }
+    Err(EventFailure::reject(format!("{function} does not listen to {}", shown_type(event.ty()))))
+}
+
 /// The answer to an event: made only by [`EventReply::of`].
 #[derive(Debug)]
 pub struct EventReply(Result<(), EventFailure>);
@@ -144,9 +155,8 @@ impl EventReply {
 
 /// A bounded label: our own types and Knative's ping by name, the rest together.
 fn event_label(event_type: &str) -> &str {
-    let known = event_type
-        .strip_prefix("org.openhealthexchange.")
-        .filter(|_| !ohx_events::subscribers(event_type).is_empty());
+    let known =
+        event_type.strip_prefix("org.openhealthexchange.").filter(|_| !subscribers(event_type).is_empty());
     match known {
         Some(name) => name,
         None if event_type == ohx_events::types::PING => "ping",

@@ -4,8 +4,10 @@
 //! [`run`]. The same router answers on a port (`PORT`), on AWS Lambda (when `AWS_LAMBDA_RUNTIME_API` is set), or
 //! inside the one process of `ohx`.
 
+pub mod bury;
 pub mod caller;
 pub mod event;
+mod lambda;
 pub mod logs;
 pub mod metrics;
 pub mod otlp;
@@ -18,5 +20,5 @@ pub mod trace;
 
 pub use event::{CloudEvent, EventFailure, EventReply};
 pub use problem::Problem;
-pub use serve::{Ready, run, shutdown_signal, wrap};
+pub use serve::{More, Ready, run, shutdown_signal, wrap, wrap_with};
 pub use settings::{SettingError, Settings};

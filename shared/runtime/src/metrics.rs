@@ -1,8 +1,8 @@
-//! Every metric, declared once, with its help text and labels. Labels are bounded; none is a link, a person or a value.
+//! Every metric that a process counts itself, declared once, with its help text and labels. Labels are bounded; none is a link, a person or a value.
 
 use std::sync::LazyLock;
 
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry, TextEncoder};
 
 /// The registry that `/metrics` shows.
 static REGISTRY: LazyLock<Registry> = LazyLock::new(Registry::new);
@@ -21,10 +21,6 @@ fn counter(name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
     register(IntCounterVec::new(Opts::new(name, help), labels))
 }
 
-fn gauge(name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
-    register(IntGaugeVec::new(Opts::new(name, help), labels))
-}
-
 fn seconds(name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> HistogramVec {
     register(HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), labels))
 }
@@ -40,7 +36,8 @@ pub static REQUESTS: LazyLock<IntCounterVec> = LazyLock::new(|| {
 
 /// How long requests took.
 pub static REQUEST_SECONDS: LazyLock<HistogramVec> = LazyLock::new(|| {
-    let buckets = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0, 120.0];
+    // Two seconds are what the strictest provider waits for the answer to a notification.
+    let buckets = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 2.0, 5.0, 30.0, 120.0];
     seconds(
         "ohx_http_request_duration_seconds",
         "Time to answer an HTTP request, by function.",
@@ -109,18 +106,6 @@ pub static PLANNED: LazyLock<IntCounterVec> = LazyLock::new(|| {
     counter("ohx_planned_requests_total", help, &["kind"])
 });
 
-/// When the night's work will be done.
-pub static NIGHTLY_FINISH: LazyLock<IntGaugeVec> = LazyLock::new(|| {
-    let help = "When the work of the last nightly run is done at the pace of the provider app, as predicted before it began.";
-    gauge("ohx_nightly_predicted_finish_timestamp_seconds", help, &["provider"])
-});
-
-/// How much the night's work is.
-pub static NIGHTLY_CALLS: LazyLock<IntGaugeVec> = LazyLock::new(|| {
-    let help = "Calls that the last nightly run takes at least, as predicted before it began: further pages are not known.";
-    gauge("ohx_nightly_predicted_calls", help, &["provider"])
-});
-
 /// Pauses of EHR endpoints.
 pub static EHR_PAUSES: LazyLock<IntCounterVec> = LazyLock::new(|| {
     let help = "How often an EHR endpoint was left alone because it did not answer or asked for patience.";
@@ -146,9 +131,6 @@ pub fn exposition() -> String {
     ] {
         LazyLock::force(counter);
     }
-    for gauge in [&NIGHTLY_FINISH, &NIGHTLY_CALLS] {
-        LazyLock::force(gauge);
-    }
     TextEncoder::new().encode_to_string(&REGISTRY.gather()).unwrap_or_default()
 }
 
@@ -171,9 +153,7 @@ mod tests {
         NOTIFICATIONS.with_label_values(&["withings", "requested"]).inc();
         PLANNED.with_label_values(&["hole"]).inc();
         EHR_PAUSES.with_label_values(&["clinic"]).inc();
-        NIGHTLY_FINISH.with_label_values(&["withings"]).set(1);
-        NIGHTLY_CALLS.with_label_values(&["withings"]).set(1);
         let text = exposition();
-        assert_eq!(text.lines().filter(|l| l.starts_with("# TYPE ohx_")).count(), 15, "{text}");
+        assert_eq!(text.lines().filter(|l| l.starts_with("# TYPE ohx_")).count(), 13, "{text}");
     }
 }

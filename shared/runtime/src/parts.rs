@@ -1,8 +1,10 @@
 //! The parts that settings name: store, bus, keyring, addresses.
 
+use std::path::Path;
 use std::sync::Arc;
 
-use ohx_bus::{SharedBus, sink::SinkBus};
+use ohx_bus::SharedBus;
+use ohx_bus::sink::{Sink, SinkBus};
 use ohx_bus_redis::RedisBus;
 use ohx_bus_sqs::{Place, SetupError, SqsBus};
 use ohx_domain::{Clock, SystemClock};
@@ -38,6 +40,9 @@ const DATABASE: &str = "postgres://user:password@host/database, or sqlite://path
 const PUBLIC: &str = "the address that patients and providers reach OHX at, such as https://ohx.example.org";
 const IDENTIFIERS: &str =
     "the base of your identifier systems, such as https://ohx.example.org/ns; it must never change";
+
+/// Where Knative's SinkBinding mounts the token for a broker that asks for one.
+const SINK_TOKEN: &str = "/oidc/token";
 
 /// How long a provider or an EHR may take over one call.
 const OUTBOUND_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
@@ -82,6 +87,14 @@ impl Parts {
     }
 }
 
+/// For `/readyz`: the store answers. Of a function that publishes nothing.
+pub fn store_ready(store: SharedStore) -> Ready {
+    Arc::new(move || {
+        let store = store.clone();
+        Box::pin(async move { store.ping().await.map_err(|e| e.to_string()) })
+    })
+}
+
 /// For `/readyz`: the store and the broker answer.
 pub fn ready(store: SharedStore, bus: SharedBus) -> Ready {
     Arc::new(move || {
@@ -121,16 +134,51 @@ pub fn bus(settings: &Settings) -> anyhow::Result<SharedBus> {
     match settings.text("OHX_BUS").unwrap_or(default) {
         "redis" => Ok(Arc::new(redis(settings)?)),
         "sqs" => Ok(Arc::new(sqs(settings)?)),
-        "http" => {
-            let sink = settings.url("K_SINK", "the broker's address, which Knative's SinkBinding sets")?;
-            Ok(Arc::new(SinkBus::new(outbound::client(OUTBOUND_TIMEOUT)?, sink)))
-        }
+        "http" => Ok(Arc::new(SinkBus::new(sink(settings, OUTBOUND_TIMEOUT)?))),
         other => Err(SettingError::Wrong {
             name: "OHX_BUS",
             expected: "redis, sqs or http for a function on its own, memory for ohx serve".into(),
             shown: Some(other.into()),
         }
         .into()),
+    }
+}
+
+/// The Knative broker at `K_SINK`, and what else a SinkBinding sets: `K_CE_OVERRIDES`, `K_CA_CERTS`, and a token, which is in
+/// `/oidc/token` where there is any; `OHX_SINK_TOKEN_FILE` says where else it is. `timeout` bounds a post.
+///
+/// # Errors
+/// [`SettingError`], and what TLS says of the certificates.
+pub fn sink(settings: &Settings, timeout: std::time::Duration) -> anyhow::Result<Sink> {
+    let url = settings.url("K_SINK", "the broker's address, which Knative's SinkBinding sets")?;
+    let client = match settings.text("K_CA_CERTS") {
+        Some(authorities) => {
+            let wrong = |error: outbound::OutboundError| anyhow::Error::new(error).context("K_CA_CERTS");
+            outbound::client_believing(timeout, authorities).map_err(wrong)?
+        }
+        None => outbound::client(timeout)?,
+    };
+    let mut sink = Sink::new(client, url);
+    if let Some(text) = settings.text("K_CE_OVERRIDES") {
+        let wrong = |error: ohx_bus::sink::OverridesError| SettingError::Wrong {
+            name: "K_CE_OVERRIDES",
+            expected: error.to_string(),
+            shown: Some(text.to_owned()),
+        };
+        sink = sink.with_overrides(text.parse().map_err(wrong)?);
+    }
+    let file = Path::new(settings.text("OHX_SINK_TOKEN_FILE").unwrap_or(SINK_TOKEN));
+    if file.exists() {
+        return Ok(sink.with_token_file(file.to_owned()));
+    }
+    match settings.text("OHX_SINK_TOKEN_FILE") {
+        Some(shown) => Err(SettingError::Wrong {
+            name: "OHX_SINK_TOKEN_FILE",
+            expected: "a file with the token that the broker asks for".into(),
+            shown: Some(shown.into()),
+        }
+        .into()),
+        None => Ok(sink),
     }
 }
 
@@ -218,6 +266,24 @@ mod tests {
             let error = place(pairs).unwrap_err().to_string();
             assert!(error.starts_with(name) && !error.contains("secret"), "{error}");
         }
+        let broker =
+            [("OHX_BUS", "http"), ("K_SINK", "http://broker-ingress.knative-eventing.svc/ohx/default")];
+        let sink = |more: &[(&str, &str)]| {
+            let pairs = broker.iter().chain(more).copied();
+            bus(&Settings::from_pairs(pairs)).map(|_| ()).map_err(|error| error.to_string())
+        };
+        assert_eq!(sink(&[]), Ok(()));
+        assert_eq!(sink(&[("K_CE_OVERRIDES", r#"{"extensions":{"cluster":"north"}}"#)]), Ok(()));
+        for (name, value) in [
+            ("K_CE_OVERRIDES", "north"),
+            ("K_CE_OVERRIDES", r#"{"extensions":{"id":"1"}}"#),
+            ("OHX_SINK_TOKEN_FILE", "/there/is/no/such/file"),
+        ] {
+            let error = sink(&[(name, value)]).unwrap_err();
+            assert!(error.starts_with(name), "{error}");
+        }
+        let error = sink(&[("K_CA_CERTS", "-----BEGIN CERTIFICATE-----\nx")]).unwrap_err();
+        assert!(error.starts_with("K_CA_CERTS"), "{error}");
         let error = bus(&Settings::from_pairs([("OHX_BUS", "kafka")])).err().unwrap().to_string();
         assert!(error.contains("redis, sqs or http"), "{error}");
     }

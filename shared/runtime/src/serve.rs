@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
@@ -11,13 +12,16 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::StatusCode;
+use ohx_events::Function;
+use ohx_store::SharedStore;
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::{Instrument as _, field};
 
 use crate::trace::{CURRENT, TraceContext};
-use crate::{Problem, Settings, logs, metrics, otlp, outbound};
+use crate::{Problem, Settings, lambda, logs, metrics, otlp, outbound};
 
 /// The largest request body, in bytes: ten times the largest event of ours.
 pub const MAX_BODY: usize = 2 * 1024 * 1024;
@@ -25,9 +29,25 @@ pub const MAX_BODY: usize = 2 * 1024 * 1024;
 /// Says whether the parts that a function needs can be reached, for `/readyz`; an error is one line for a person.
 pub type Ready = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> + Send + Sync>;
 
+/// What a function shows on `/metrics` besides what all of them do: more lines of the same format, about other metrics.
+pub type More = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = String> + Send>> + Send + Sync>;
+
+/// How long an end waits for work that outlives its request, and for the store: well within the grace that a platform gives.
+const LAST: Duration = Duration::from_secs(20);
+
+tokio::task_local! {
+    /// Held by every request of a function, and by what [`spawn`] goes on with.
+    static IN_HAND: mpsc::Sender<()>;
+}
+
 /// Puts everything that functions have in common around `router`: `/livez`, `/readyz`, `/metrics`, trace context,
 /// counting, the body limit, and a 500 instead of a dead process when a handler panics.
 pub fn wrap(function: &'static str, router: Router, ready: Ready) -> Router {
+    wrap_with(function, router, ready, None)
+}
+
+/// The same, with more metrics.
+pub fn wrap_with(function: &'static str, router: Router, ready: Ready, more: Option<More>) -> Router {
     let readyz = move || {
         let check = ready();
         async move {
@@ -37,11 +57,20 @@ pub fn wrap(function: &'static str, router: Router, ready: Ready) -> Router {
             }
         }
     };
-    let probes =
-        Router::new().route("/livez", get(async || StatusCode::OK)).route("/readyz", get(readyz)).route(
-            "/metrics",
-            get(async || ([("content-type", "text/plain; version=0.0.4")], metrics::exposition())),
-        );
+    let metrics = move || {
+        let more = more.as_ref().map(|more| more());
+        async move {
+            let mut shown = metrics::exposition();
+            if let Some(more) = more {
+                shown.push_str(&more.await);
+            }
+            ([("content-type", "text/plain; version=0.0.4")], shown)
+        }
+    };
+    let probes = Router::new()
+        .route("/livez", get(async || StatusCode::OK))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics));
     let observed = router
         .fallback(async || Problem::new(StatusCode::NOT_FOUND, "there is nothing at this address"))
         .layer(DefaultBodyLimit::max(MAX_BODY))
@@ -127,13 +156,16 @@ pub async fn serve_on(
 pub struct Service {
     router: Router,
     ready: Ready,
+    more: Option<More>,
     background: Option<JoinHandle<anyhow::Result<()>>>,
+    store: Option<SharedStore>,
+    events: Option<(Function, SharedStore)>,
 }
 
 impl Service {
     /// A function that only answers requests.
     pub fn new(router: Router, ready: Ready) -> Self {
-        Self { router, ready, background: None }
+        Self { router, ready, more: None, background: None, store: None, events: None }
     }
 
     /// With work beside the requests, which ends by itself at [`shutdown_signal`]; the process waits for it, and ends
@@ -141,6 +173,28 @@ impl Service {
     #[must_use]
     pub fn with_background(mut self, work: JoinHandle<anyhow::Result<()>>) -> Self {
         self.background = Some(work);
+        self
+    }
+
+    /// With more metrics.
+    #[must_use]
+    pub fn with_metrics(mut self, more: More) -> Self {
+        self.more = Some(more);
+        self
+    }
+
+    /// On AWS Lambda it takes batches of SQS and the nightly ping as `function`; what cannot be delivered is kept in `store`.
+    /// Elsewhere somebody else delivers events, as HTTP.
+    #[must_use]
+    pub fn with_events(mut self, function: Function, store: SharedStore) -> Self {
+        self.events = Some((function, store));
+        self
+    }
+
+    /// Closes the store's connections at the end, when everything in hand is finished.
+    #[must_use]
+    pub fn closing(mut self, store: SharedStore) -> Self {
+        self.store = Some(store);
         self
     }
 }
@@ -151,12 +205,19 @@ where
     F: Future<Output = anyhow::Result<Service>>,
 {
     let port = settings.parsed::<u16>("PORT", "a port number, such as 8080")?.unwrap_or(8080);
-    let lambda = settings.text("AWS_LAMBDA_RUNTIME_API").is_some();
-    let Service { router, ready, background } = build(settings).await?;
-    let app = wrap(function, router, ready);
-    if lambda {
-        return lambda_http::run(app).await.map_err(|e| anyhow::anyhow!("the Lambda runtime: {e}"));
+    let lambda = settings.text("AWS_LAMBDA_RUNTIME_API").map(|_| settings.clone());
+    let Service { router, ready, more, background, store, events } = build(settings).await?;
+    if let Some(settings) = lambda {
+        let app = wrap_with(function, router, ready, more);
+        let events = events.map(|(to, store)| lambda::Events::new(to, store, &app, &settings)).transpose()?;
+        return lambda::run(app, events).await;
     }
+    let (held, mut in_hand) = mpsc::channel(1);
+    // A layer within `wrap`'s, which all of the function's own routes have, and no probe.
+    let router = router.layer(middleware::from_fn(move |request: Request, next: Next| {
+        IN_HAND.scope(held.clone(), next.run(request))
+    }));
+    let app = wrap_with(function, router, ready, more);
     let listener = TcpListener::bind(("0.0.0.0", port))
         .await
         .map_err(|e| anyhow::anyhow!("PORT {port} cannot be listened on: {e}"))?;
@@ -165,17 +226,48 @@ where
     match background {
         None => serving.await?,
         Some(mut work) => {
+            // Both end at the signal, in any order, and each finishes what it has.
+            let mut serving = std::pin::pin!(serving);
             tokio::select! {
-                served = serving => {
+                served = &mut serving => {
                     served?;
                     work.await??;
                 }
-                ended = &mut work => ended??,
+                ended = &mut work => {
+                    ended??;
+                    serving.await?;
+                }
             }
         }
     }
+    // What has been answered before it was finished: the router is gone, and only such work still holds a sender.
+    if tokio::time::timeout(LAST, in_hand.recv()).await.is_err() {
+        tracing::warn!(function, "not everything in hand was finished in time");
+    }
+    if let Some(store) = store {
+        // A connection that a server has forgotten must not keep the process.
+        let _closed = tokio::time::timeout(LAST, store.close()).await;
+    }
     tracing::info!(function, "stopped");
     Ok(())
+}
+
+/// What `work` comes to, and a wait for what it went on with by [`spawn`].
+pub(crate) async fn in_hand<T>(work: impl Future<Output = T>) -> (T, impl Future<Output = ()> + Send) {
+    let (held, mut in_hand) = mpsc::channel(1);
+    let done = IN_HAND.scope(held, work).await;
+    (done, async move { while in_hand.recv().await.is_some() {} })
+}
+
+/// Goes on with work that outlives its request's answer. A process that is told to end waits for it, and so does an
+/// invocation on AWS Lambda.
+pub fn spawn<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
+    let held = IN_HAND.try_with(Clone::clone).ok();
+    tokio::spawn(async move {
+        let done = work.await;
+        drop(held);
+        done
+    })
 }
 
 /// The whole `main` of a function: settings, logs, its router, serving, an exit code.
@@ -186,7 +278,10 @@ where
     B: FnOnce(Settings) -> F,
     F: Future<Output = anyhow::Result<Service>>,
 {
-    let settings = Settings::from_env();
+    let settings = match Settings::from_env().with_folder() {
+        Ok(settings) => settings,
+        Err(error) => return fail(function, &error.into()),
+    };
     outbound::install_tls();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -245,5 +340,18 @@ mod tests {
         let (status, text) = answer(&app, "/readyz", Vec::new()).await;
         assert_eq!((status, text.contains("the database is away")), (StatusCode::SERVICE_UNAVAILABLE, true));
         assert!(answer(&app, "/metrics", Vec::new()).await.1.contains("ohx_http_requests_total"));
+    }
+
+    #[tokio::test]
+    async fn more_metrics_stand_behind_those_of_all_functions() {
+        let ready: Ready = Arc::new(|| Box::pin(async { Ok(()) }));
+        let more: More = Arc::new(|| Box::pin(async { "one_more 1\n".to_owned() }));
+        let app = wrap_with("test", Router::new(), ready, Some(more));
+        let (status, text) = answer(&app, "/metrics", Vec::new()).await;
+        assert_eq!(status, StatusCode::OK);
+        assert!(
+            text.contains("# TYPE ohx_http_requests_total") && text.ends_with("\none_more 1\n"),
+            "{text}"
+        );
     }
 }

@@ -47,6 +47,34 @@ impl Settings {
         )
     }
 
+    /// The same with what the files of the folder `OHX_SETTINGS_DIR` say, where that is set: for secrets that are mounted and not
+    /// put into the environment (OpenFaaS, a CSI driver). The file `ohx-keys` or `OHX_KEYS` is the setting `OHX_KEYS`. A variable
+    /// that is set counts more.
+    ///
+    /// # Errors
+    /// The folder or one of its files cannot be read.
+    pub fn with_folder(mut self) -> Result<Self, SettingError> {
+        const NAME: &str = "OHX_SETTINGS_DIR";
+        let Some(folder) = self.text(NAME).map(str::to_owned) else { return Ok(self) };
+        let wrong = |error: std::io::Error| SettingError::Wrong {
+            name: NAME,
+            expected: format!("a folder with one readable file for each setting ({error})"),
+            shown: Some(folder.clone()),
+        };
+        for entry in std::fs::read_dir(&folder).map_err(wrong)? {
+            let path = entry.map_err(wrong)?.path();
+            // Kubernetes keeps what it swaps beneath names with a dot.
+            let named = path.file_name().and_then(|name| name.to_str()).filter(|name| !name.starts_with('.'));
+            if let Some(name) = named.filter(|_| path.is_file()) {
+                let text = std::fs::read_to_string(&path).map_err(wrong)?;
+                if !text.trim().is_empty() {
+                    self = self.or(&name.to_ascii_uppercase().replace('-', "_"), text.trim());
+                }
+            }
+        }
+        Ok(self)
+    }
+
     /// From pairs, for tests and for `ohx demo`.
     pub fn from_pairs<K: Into<String>, V: Into<String>>(pairs: impl IntoIterator<Item = (K, V)>) -> Self {
         Self(pairs.into_iter().map(|(k, v)| (k.into(), v.into())).collect())
@@ -123,6 +151,27 @@ mod tests {
         assert!(error.to_string().starts_with("OHX_PUBLIC_URL is wrong: the public address"), "{error}");
         let error = settings.secret("OHX_KEYS", "the keyring").unwrap_err();
         assert_eq!(error.to_string(), "OHX_KEYS is not set: the keyring");
+    }
+
+    #[test]
+    fn files_are_settings_and_variables_count_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+        write("ohx-keys", "k1:hush\n");
+        write("DATABASE_URL", "sqlite://file");
+        write("redis-url", "  ");
+        write("..data", "no");
+        let dir = folder.path().to_str().unwrap();
+        let settings =
+            Settings::from_pairs([("OHX_SETTINGS_DIR", dir), ("DATABASE_URL", "sqlite://variable")]);
+        let settings = settings.with_folder().unwrap();
+        assert_eq!(settings.text("OHX_KEYS"), Some("k1:hush"));
+        assert_eq!(settings.text("DATABASE_URL"), Some("sqlite://variable"));
+        assert_eq!((settings.text("REDIS_URL"), settings.0.len()), (None, 3));
+        let missing = Settings::from_pairs([("OHX_SETTINGS_DIR", "/nowhere/at/all")]).with_folder();
+        let error = missing.unwrap_err().to_string();
+        assert!(error.starts_with("OHX_SETTINGS_DIR is wrong: a folder"), "{error}");
+        assert_eq!(Settings::default().with_folder().unwrap().0.len(), 0);
     }
 
     #[test]

@@ -1,11 +1,16 @@
 //! What publishing to a broker promises, against a real HTTP server.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse as _;
+use axum::routing::post;
 use cloudevents::AttributesReader as _;
 use ohx_bus::deliver::SinkDeliver;
-use ohx_bus::sink::SinkBus;
+use ohx_bus::sink::{Sink, SinkBus};
 use ohx_bus::{Bus as _, BusError, Deliver as _, Verdict};
 use ohx_events::{Function, Priority, subscribers, types};
 
@@ -17,7 +22,7 @@ async fn broker() -> (SinkBus, Functions) {
     let functions = Functions::new(|call| async move { status(call.event.id().parse().unwrap_or(202)) });
     let router = functions.routers().remove(&Function::Fetch).unwrap();
     let url = format!("http://{}/", serve(router).await).parse().unwrap();
-    (SinkBus::new(client(), url), functions)
+    (SinkBus::new(Sink::new(client(), url)), functions)
 }
 
 #[tokio::test]
@@ -67,10 +72,52 @@ async fn ping_tells_a_broker_from_none() {
     within(bus.ping()).await.unwrap();
     assert!(broker.calls().is_empty());
     let port = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
-    let nobody = SinkBus::new(client(), format!("http://127.0.0.1:{port}/").parse().unwrap());
+    let nobody = SinkBus::new(Sink::new(client(), format!("http://127.0.0.1:{port}/").parse().unwrap()));
     assert!(matches!(within(nobody.ping()).await, Err(BusError::Unavailable(_))));
     let lost = nobody.publish(vec![event("lost", types::PING, Priority::High)]);
     assert!(matches!(within(lost).await, Err(BusError::Unavailable(_))));
+}
+
+/// A broker that remembers each call's `Authorization` and the extension `cluster`.
+async fn guarded() -> (url::Url, Seen) {
+    let seen = Seen::default();
+    let router = Router::new().route("/", post(remember)).with_state(seen.clone());
+    (format!("http://{}/", serve(router).await).parse().unwrap(), seen)
+}
+
+type Seen = Arc<Mutex<Vec<[Option<String>; 2]>>>;
+
+async fn remember(State(seen): State<Seen>, headers: HeaderMap) -> StatusCode {
+    let text = |name: &str| headers.get(name).map(|v| v.to_str().unwrap().to_owned());
+    seen.lock().unwrap().push([text("authorization"), text("ce-cluster")]);
+    StatusCode::ACCEPTED
+}
+
+#[tokio::test]
+async fn a_token_is_shown_as_it_is_renewed_and_extensions_are_added() {
+    let (url, seen) = guarded().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    std::fs::write(&file, "first\n").unwrap();
+    let overrides = r#"{"extensions":{"cluster":"north"}}"#.parse().unwrap();
+    let sink = Sink::new(client(), url).with_token_file(file.clone()).with_overrides(overrides);
+    let (bus, relayed) = (SinkBus::new(sink.clone()), SinkDeliver::new(sink));
+    let event = || event("e", types::SYNC_REQUESTED, Priority::Low);
+    bus.publish(vec![event()]).await.unwrap();
+    std::fs::write(&file, "second").unwrap();
+    bus.publish_after(event(), Duration::ZERO).await.unwrap();
+    assert_eq!(relayed.deliver(Function::Fetch, &event()).await, Verdict::Done);
+    let cluster = || Some("north".to_owned());
+    let bearer = |token: &str| Some(format!("Bearer {token}"));
+    assert_eq!(
+        *seen.lock().unwrap(),
+        [[bearer("first"), cluster()], [bearer("second"), cluster()], [bearer("second"), cluster()]]
+    );
+    // A token that has gone is not a reason to knock without one.
+    std::fs::remove_file(&file).unwrap();
+    assert!(matches!(bus.publish(vec![event()]).await, Err(BusError::Unavailable(_))));
+    assert!(matches!(relayed.deliver(Function::Fetch, &event()).await, Verdict::Retry { .. }));
+    assert_eq!(seen.lock().unwrap().len(), 3);
 }
 
 #[tokio::test]
@@ -84,7 +131,7 @@ async fn a_relay_gives_the_broker_each_event_once() {
     });
     let router = functions.routers().remove(&Function::Fetch).unwrap();
     let url = format!("http://{}/", serve(router).await).parse().unwrap();
-    let sink = SinkDeliver::new(client(), url);
+    let sink = SinkDeliver::new(Sink::new(client(), url));
     // Two functions listen, so that the queues hold it twice.
     let connected = event("connected", types::LINK_CONNECTED, Priority::High);
     assert_eq!(subscribers(types::LINK_CONNECTED).len(), 2);

@@ -41,7 +41,7 @@ pub(crate) async fn noted(State(links): State<Links>, request: Request, next: Ne
             }
         }
     };
-    let spawned = tokio::spawn(within(here(), work).in_current_span());
+    let spawned = ohx_runtime::serve::spawn(within(here(), work).in_current_span());
     spawned.await.unwrap_or_else(|_| {
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the function failed").into_response()
     })

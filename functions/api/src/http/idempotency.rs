@@ -158,7 +158,7 @@ async fn once(links: Links, request: Request, next: Next) -> Result<Response, Pr
         Response::from_parts(head, Body::from(body))
     };
     let context = ohx_runtime::trace::here();
-    let spawned = tokio::spawn(ohx_runtime::trace::within(context, work).in_current_span());
+    let spawned = ohx_runtime::serve::spawn(ohx_runtime::trace::within(context, work).in_current_span());
     spawned.await.map_err(|_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the function failed"))
 }
 

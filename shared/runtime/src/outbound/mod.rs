@@ -28,6 +28,15 @@ pub fn client(timeout: Duration) -> Result<reqwest::Client, OutboundError> {
     builder(timeout).build().map_err(OutboundError)
 }
 
+/// The same, which also believes these certificates (PEM): those of a cluster's own authority.
+///
+/// # Errors
+/// As [`client`]; also where `authorities` is no PEM.
+pub fn client_believing(timeout: Duration, authorities: &str) -> Result<reqwest::Client, OutboundError> {
+    let authorities = reqwest::Certificate::from_pem_bundle(authorities.as_bytes()).map_err(OutboundError)?;
+    builder(timeout).tls_certs_merge(authorities).build().map_err(OutboundError)
+}
+
 /// A client for calls to providers and EHRs, whose addresses are configuration: it goes only to what is in `reach`.
 ///
 /// # Errors

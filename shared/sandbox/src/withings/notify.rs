@@ -196,6 +196,16 @@ impl Simulator {
         self.state().subscriptions.iter().filter(|known| known.person == person).count()
     }
 
+    /// The addresses that are told of a person's readings, each once.
+    pub fn callbacks(&self, person: u64) -> Vec<String> {
+        let state = self.state();
+        let known = state.subscriptions.iter().filter(|known| known.person == person);
+        let mut callbacks: Vec<_> = known.map(|known| known.callback.clone()).collect();
+        callbacks.sort_unstable();
+        callbacks.dedup();
+        callbacks
+    }
+
     /// Sends notifications in the background. Outside of an asynchronous runtime nobody can send: they are lost.
     pub(super) fn deliver(&self, deliveries: Vec<Delivery>) {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
