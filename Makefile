@@ -1,6 +1,6 @@
 # Open Health Exchange. `make help` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help run test test-phi test-hfs screenshots check bench fuzz fmt deny clean release soak
+.PHONY: help run test test-phi test-knative test-hfs screenshots check manifests images bench fuzz fmt deny clean release soak
 
 ARGS ?=
 CARGO ?= cargo
@@ -10,7 +10,7 @@ FUZZ_GLANCE ?= 20
 SOAK_SECONDS ?= 7200
 
 help: ## lists the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: ## shows the main job: demo patients, a simulated provider, a small FHIR server (make run ARGS=--once to end by itself)
 	@tests/needs cc
@@ -34,16 +34,31 @@ test-hfs: ## writes to Helios HFS, a full FHIR R5 server, which is built once (1
 	@tests/timed "build HFS tests" $(CARGO) test -p ohx-tests --test ehr --locked --no-run --quiet
 	@tests/timed "run HFS tests" $(CARGO) test -p ohx-tests --test ehr --locked --quiet -- --include-ignored hfs::
 
+test-knative: ## holds every function against what Knative asks of it, prints cold starts, and checks the manifests
+	@tests/needs cc postgres redis
+	@tests/timed "build functions" $(CARGO) build --workspace --bins --locked --quiet
+	@tests/timed "build the contract" $(CARGO) test --workspace --test knative --locked --no-run --quiet
+	@tests/timed "contract" tests/with-services $(CARGO) test --workspace --test knative --locked --quiet -- --nocapture
+	@tests/timed "manifests" knative/check
+
 screenshots: ## makes the pictures of docs/screenshots: the console over a world like the demo's
 	@tests/needs cc chromium browser
 	@tests/timed "build functions" $(CARGO) build --workspace --bins --locked --quiet
 	@mkdir -p docs/screenshots
 	@tests/timed "pictures" env OHX_SCREENSHOTS=$(CURDIR)/docs/screenshots $(CARGO) test --workspace --test browser --locked --quiet -- --ignored screenshots
 
-check: ## formatting, lints, manifests of what is written
-	@tests/needs cc
+check: manifests ## formatting, lints, manifests and templates
+	@tests/needs cc cfn-lint
 	@$(CARGO) fmt --all -- --check
 	@tests/timed "clippy" $(CARGO) clippy --workspace --all-targets --locked --quiet -- -D warnings
+	@tests/timed "template for AWS" target/cfn-lint/bin/cfn-lint --template knative/lambda/template.yaml --regions eu-central-1 us-east-1
+
+manifests: ## renders the manifests of knative/ and checks them, the alerts with their tests, and the dashboard
+	@knative/check
+
+images: ## builds an image of each function (or of FUNCTIONS) into target/images: static, FROM scratch, the same bytes each time
+	@tests/needs cc manifests
+	@knative/images/make $(FUNCTIONS)
 
 bench: release ## measures mapping, starts and idle memory; ratios in one run
 	@tests/needs cc postgres redis ministack

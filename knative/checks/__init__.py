@@ -1,0 +1,1 @@
+"""What knative/check looks at."""
