@@ -8,12 +8,25 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 const STARTS: usize = 50;
-const FUNCTIONS: [&str; 9] =
-    ["oauth", "webhook", "nightly", "fetch", "transform", "publish", "devices", "relay", "api"];
+const FUNCTIONS: [&str; 11] = [
+    "oauth",
+    "webhook",
+    "nightly",
+    "fetch",
+    "transform",
+    "publish",
+    "devices",
+    "relay",
+    "api",
+    "console",
+    "metrics",
+];
 
 fn main() {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/release");
-    println!("{STARTS} starts each; start to first answer in ms, idle memory in MiB, binary in MiB");
+    println!(
+        "{STARTS} starts each; start to first answered request in ms, idle memory in MiB, binary in MiB"
+    );
     println!("{:<10} {:>7} {:>7} {:>8} {:>8}", "function", "p50", "p95", "memory", "binary");
     for function in FUNCTIONS {
         let binary = folder.join(format!("ohx-{function}"));
@@ -59,6 +72,7 @@ fn start(binary: &PathBuf, port: u16) -> Child {
         .env("OHX_BUS", "redis")
         .env("OHX_KEYS", format!("k1:{key}"))
         .env("OHX_API_KEY", key)
+        .env("OHX_API_URL", "http://127.0.0.1:1")
         .env("OHX_PUBLIC_URL", "http://127.0.0.1:8080")
         .env("OHX_IDENTIFIER_BASE", "http://127.0.0.1:8080/ns")
         .env("OHX_FETCH_URL", "http://127.0.0.1:1")
