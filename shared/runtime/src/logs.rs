@@ -69,6 +69,7 @@ fn begin(filter: &str, format: LogFormat, tracer: Option<SdkTracer>) {
                     .with_max_level_hint(LevelFilter::TRACE),
             )
     });
-    // An error means that a subscriber is set already: one process, one subscriber.
-    let _already = tracing_subscriber::registry().with(lines.with_filter(filter).and_then(spans)).try_init();
+    // One upon the other, not `and_then`: upon the registry itself that asks only the outer layer for its level, and where there is
+    // none, it is off. An error means that a subscriber is set already: one process, one subscriber.
+    let _already = tracing_subscriber::registry().with(lines.with_filter(filter)).with(spans).try_init();
 }
