@@ -23,8 +23,6 @@ async fn copies_share_one_load_over_sqs() {
 async fn copies_share_one_load(shape: Shape) {
     const PATIENTS: u64 = 6;
     let outside = Outside::start().await;
-    // As slow as a provider is: one relay alone could otherwise be done before the others have asked.
-    outside.withings.inject(Fault::Latency { millis: 200 });
     let mut deployment = Deployment::start(shape, &outside).await;
     let mut copies = Copies::of(&mut deployment, 3).await;
     for id in 1..=PATIENTS {
@@ -32,6 +30,8 @@ async fn copies_share_one_load(shape: Shape) {
         outside.withings.seed_history(person, 4, 2).unwrap();
         connect(&deployment, &outside, &format!("Patient/p{id}"), &id.to_string(), 5).await;
     }
+    // Slow, so that one relay is not done before the others have asked.
+    outside.withings.inject(Fault::Latency { millis: 1500 });
     copies.relays(3).await;
     for id in 1..=PATIENTS {
         // Waits until both sides agree: none is missing, none is doubled.

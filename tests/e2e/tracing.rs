@@ -1,10 +1,12 @@
 //! One trace shows a reading's way, from the provider's notification to the EHR.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use ohx_tests::collector::{Collector, Span};
 use ohx_tests::deployment::{Deployment, Shape};
 use ohx_tests::outside::Outside;
 use ohx_tests::patient::connect;
-use ohx_tests::until;
 
 use crate::both_shapes;
 
@@ -18,7 +20,7 @@ const WAY: [&str; 5] = [
     "org.openhealthexchange.resources.mapped.v1",
     "org.openhealthexchange.records.fetched.v1",
     "org.openhealthexchange.sync.requested.v1",
-    "webhook POST /webhook/{provider}/{token}",
+    "POST /webhook/{provider}/{link}/{token}",
 ];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -42,10 +44,23 @@ async fn one_trace_from_the_notification_to_the_ehr(shape: Shape) {
     outside.agree(person, PATIENT).await;
 
     let names = |way: &[Span]| way.iter().map(|span| span.name.clone()).collect::<Vec<_>>();
-    let way = until("a trace from the notification to the EHR", 30, async || {
-        collector.ways("ehr").into_iter().find(|way| names(way) == WAY)
-    })
-    .await;
+    let found = async || {
+        collector.ways("ehr").into_iter().find(|way| {
+            way.len() == WAY.len() && way.iter().zip(WAY).all(|(span, name)| span.name.ends_with(name))
+        })
+    };
+    let in_time = tokio::time::timeout(Duration::from_secs(30), async {
+        loop {
+            match found().await {
+                Some(way) => break way,
+                None => tokio::time::sleep(Duration::from_millis(100)).await,
+            }
+        }
+    });
+    let Ok(way) = in_time.await else {
+        let seen: BTreeSet<_> = collector.ways("ehr").iter().map(|way| names(way)).collect();
+        panic!("no trace from the notification to the EHR; these lead to the EHR: {seen:#?}");
+    };
     let services: Vec<_> = way.iter().map(|span| span.service.as_str()).collect();
     match shape {
         Shape::OneProcess => assert_eq!(services, ["ohx"; 5]),

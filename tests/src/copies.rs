@@ -58,8 +58,10 @@ impl Copies {
                 fronts.insert(*function, front);
             }
             let relay = Process::start("ohx-relay", &[], &environment, &self.folder);
-            relay.ready(&http()).await;
             self.running.push((relay, fronts));
+        }
+        for (relay, _) in &self.running {
+            relay.ready(&http()).await;
         }
     }
 }

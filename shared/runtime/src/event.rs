@@ -29,11 +29,7 @@ impl<S: Send + Sync> FromRequest<S> for CloudEvent {
         match http_binding::from_request(&headers, body.into()) {
             Ok(event) => {
                 let span = tracing::Span::current();
-                let name = shown_type(event.ty());
-                span.record("event.id", shown_id(&event)).record("event.type", name);
-                if crate::otlp::exporting() {
-                    span.record("otel.name", name);
-                }
+                span.record("event.id", shown_id(&event)).record("event.type", shown_type(event.ty()));
                 if let Ok(link) = link_of(&event) {
                     span.record("link", tracing::field::display(link));
                 }

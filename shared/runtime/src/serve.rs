@@ -13,6 +13,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::StatusCode;
 use ohx_events::Function;
+use ohx_events::envelope::shown_type;
 use ohx_store::SharedStore;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -106,8 +107,13 @@ async fn observe(function: &'static str, request: Request, next: Next) -> Respon
         otel.status_code = field::Empty,
     );
     if otlp::exporting() {
-        span.record("otel.kind", "server");
-        span.record("otel.name", format!("{function} {} {route}", request.method()));
+        // The collector is told a name and a kind before anything else of a span.
+        let event = request.headers().get("ce-type").and_then(|name| name.to_str().ok()).map(shown_type);
+        span.record("otel.kind", if event.is_some() { "consumer" } else { "server" });
+        match event {
+            Some(name) => span.record("otel.name", name),
+            None => span.record("otel.name", format!("{function} {} {route}", request.method())),
+        };
     }
     let context = TraceContext::of(&span, parent);
     span.record("trace_id", context.trace_id());
