@@ -14,16 +14,18 @@ pub struct Balance {
     /// The address.
     pub url: String,
     copies: Arc<Vec<String>>,
+    first: usize,
     calls: Arc<AtomicUsize>,
     http: reqwest::Client,
 }
 
 impl Balance {
-    /// Stands before these addresses.
-    pub async fn before(copies: Vec<String>) -> Self {
+    /// Stands before these addresses; the copy of the number `first` has the first turn.
+    pub async fn before(copies: Vec<String>, first: usize) -> Self {
         let mut balance = Self {
             url: String::new(),
             copies: Arc::new(copies),
+            first,
             calls: Arc::default(),
             http: ohx_runtime::outbound::client(std::time::Duration::from_secs(300)).expect("a client"),
         };
@@ -40,7 +42,7 @@ impl Balance {
 
 async fn forward(State(balance): State<Balance>, request: Request) -> Response {
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned();
-    let turn = balance.calls.fetch_add(1, Ordering::Relaxed);
+    let turn = balance.first + balance.calls.fetch_add(1, Ordering::Relaxed);
     pass_on(&balance.http, &balance.copies[turn % balance.copies.len()], &path, request).await
 }
 

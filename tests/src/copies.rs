@@ -52,7 +52,7 @@ impl Copies {
             let mut environment = self.environment.clone();
             let mut fronts = BTreeMap::new();
             for (function, urls) in &self.addresses {
-                let front = Balance::before(urls.clone()).await;
+                let front = Balance::before(urls.clone(), self.running.len()).await;
                 let name = format!("OHX_{}_URL", function.as_str().to_uppercase());
                 environment.insert(name, front.url.clone());
                 fronts.insert(*function, front);
