@@ -16,7 +16,7 @@ use ohx_tests::patient::connect;
 
 /// What the provider and the EHR take over a call.
 const PROVIDER: Duration = Duration::from_millis(700);
-const EHR: Duration = Duration::from_millis(100);
+const EHR: Duration = Duration::from_millis(20);
 
 /// KEDA's `pollingInterval`; five seconds in the manifests.
 const POLL: Duration = Duration::from_secs(1);
@@ -56,7 +56,12 @@ async fn main() {
 /// A deployment that has been asked for the histories of all patients, without a relay to bring them.
 async fn waiting(shape: Shape, patients: u64, copies: usize) -> (Deployment, Copies, Outside) {
     let outside = Outside::start().await;
-    let mut deployment = Deployment::start(shape, &outside).await;
+    let mut deployment = Deployment::start_with(shape, &outside, async |environment| {
+        // As they are unless told otherwise: the tests' own are short.
+        environment.remove("OHX_RELAY_TIMEOUT_SECONDS");
+        environment.remove("OHX_RELAY_RECLAIM_SECONDS");
+    })
+    .await;
     let scaled = Copies::of(&mut deployment, copies).await;
     for id in 1..=patients {
         let person = outside.person(id, &format!("Patient {id}"));
