@@ -377,25 +377,13 @@ async fn forward(
     [oauth, webhook, api]: [String; 3],
     request: axum::extract::Request,
 ) -> axum::response::Response {
-    use axum::response::IntoResponse as _;
     let path = request.uri().path_and_query().map_or("/", |p| p.as_str()).to_owned();
     let to = match path.split('/').nth(1) {
         Some("oauth") => oauth,
         Some("webhook" | "gateway") => webhook,
         _ => api,
     };
-    let (parts, body) = request.into_parts();
-    let body = axum::body::to_bytes(body, 1 << 20).await.unwrap_or_default();
-    let mut headers = parts.headers;
-    headers.remove("host");
-    let sent = http.request(parts.method, format!("{to}{path}")).headers(headers).body(body).send().await;
-    let Ok(answer) = sent else {
-        return axum::http::StatusCode::BAD_GATEWAY.into_response();
-    };
-    let (status, mut headers) = (answer.status(), answer.headers().clone());
-    headers.remove("transfer-encoding");
-    let body = answer.bytes().await.unwrap_or_default();
-    (status, headers, body).into_response()
+    crate::balance::pass_on(&http, &to, &path, request).await
 }
 
 /// `ohx apply`, which also brings the schema up to date; gives its exit code, and what it and those before it said.

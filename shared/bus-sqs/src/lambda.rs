@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use aws_sdk_sqs::types::{Message, MessageAttributeValue, MessageSystemAttributeName};
 use futures_util::StreamExt as _;
-use ohx_bus::queue::{Entry, Outward};
+use ohx_bus::queue::Outward;
 use ohx_domain::Clock;
 use ohx_events::{Function, Priority};
 use serde::Deserialize;
@@ -136,14 +136,8 @@ impl SqsBatches {
             Some(early) => Some(early),
             None if left < LEAST => Some(Duration::ZERO),
             None => {
-                let entry = Entry {
-                    id: &message.id,
-                    event: message.event.as_ref(),
-                    attempt: message.attempt,
-                    hopeless: message.attempt > outward.policy.attempts,
-                };
                 let outward = Outward { timeout: outward.timeout.min(left), ..outward.clone() };
-                outward.attempt(to, &entry).await
+                outward.attempt(to, &message.entry(&outward.policy)).await
             }
         };
         match put_off(&self.sqs, &url, &message.receipt, wait?).await {

@@ -6,6 +6,8 @@ use aws_sdk_sqs::error::BuildError;
 use aws_sdk_sqs::types::{
     Message, MessageAttributeValue, MessageSystemAttributeName, SendMessageBatchRequestEntry,
 };
+use ohx_bus::queue::Entry;
+use ohx_bus::retry::RetryPolicy;
 use ohx_bus::{BusError, queue};
 use ohx_domain::Instant;
 use ohx_events::{Event, Priority};
@@ -136,6 +138,16 @@ impl Received {
             event: message.body().and_then(|body| queue::read(body.as_bytes())),
             id: message.message_id.unwrap_or_default(),
             receipt: message.receipt_handle.unwrap_or_default(),
+        }
+    }
+
+    /// As an engine attempts it.
+    pub(crate) fn entry(&self, policy: &RetryPolicy) -> Entry<'_> {
+        Entry {
+            id: &self.id,
+            event: self.event.as_ref(),
+            attempt: self.attempt,
+            hopeless: self.attempt > policy.attempts,
         }
     }
 

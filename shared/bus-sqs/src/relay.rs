@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ohx_bus::queue::{Backoff, Entry, MAX_BACKOFF, Outward};
+use ohx_bus::queue::{Backoff, MAX_BACKOFF, Outward};
 use ohx_bus::retry::RetryPolicy;
 use ohx_bus::{Bury, BusError, Deliver};
 use ohx_domain::Clock;
@@ -148,15 +148,7 @@ impl Inner {
         let message = &held.message;
         let wait = match message.early(self.clock.now()) {
             Some(early) => Some(early),
-            None => {
-                let entry = Entry {
-                    id: &message.id,
-                    event: message.event.as_ref(),
-                    attempt: message.attempt,
-                    hopeless: message.attempt > outward.policy.attempts,
-                };
-                outward.attempt(to, &entry).await
-            }
+            None => outward.attempt(to, &message.entry(&outward.policy)).await,
         };
         let (message, url) = held.rest().await;
         // Another relay may have it after that.
