@@ -20,7 +20,7 @@ test: ## runs everything: installs PostgreSQL and Redis where they are missing, 
 	@tests/needs cc postgres redis ministack r5 ehr-auth medplum fhir-resources chromium browser spectral schemathesis
 	@tests/timed "build tests" $(CARGO) test --workspace --locked --no-run --quiet
 	@tests/timed "build functions" $(CARGO) build --workspace --bins --locked --quiet
-	@tests/timed "run tests" tests/with-services --sqs $(CARGO) test --workspace --locked --no-fail-fast --quiet
+	@tests/timed "run tests" tests/with-services --sqs tests/suites
 	@tests/timed "fuzz" tests/fuzz/run $(FUZZ_GLANCE)
 
 test-phi: ## searches everything for readings and secrets that went through everything; writes the table of docs/privacy.md

@@ -182,7 +182,7 @@ async fn measure() {
 }
 
 async fn run(outside: &Outside, round: usize) {
-    let database = database(round).await;
+    let database = ohx_tests::services::database().await;
     let bus = Arc::new(MemoryBus::new(MemoryConfig { workers: AT_ONCE, ..MemoryConfig::default() }));
     let store: SharedStore = Arc::new(ohx_store_postgres::PostgresStore::connect(&database).unwrap());
     store.migrate().await.unwrap();
@@ -235,21 +235,6 @@ async fn run(outside: &Outside, round: usize) {
     );
     drop(stop);
     running.await.unwrap();
-}
-
-/// A database of its own for each round.
-async fn database(round: usize) -> String {
-    use sqlx::Connection as _;
-    let admin = std::env::var("OHX_TEST_POSTGRES_URL").unwrap();
-    let mut connection = sqlx::PgConnection::connect(&admin).await.unwrap();
-    let name = format!("pipeline_{}_{round}", std::process::id());
-    sqlx::raw_sql(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}")))
-        .execute(&mut connection)
-        .await
-        .unwrap();
-    let mut url = url::Url::parse(&admin).unwrap();
-    url.set_path(&name);
-    url.into()
 }
 
 async fn ask(links: &Links, link: LinkId) {

@@ -62,7 +62,7 @@ async fn run(latency: u64, strategy: &str) {
     tokio::spawn(async move { axum::serve(listener, router).await });
 
     let folder = tempfile::tempdir().unwrap();
-    let database = format!("sqlite://{}?mode=rwc", folder.path().join("ohx.db").display());
+    let database = ohx_tests::services::database().await;
     let (links, link) = world(&database, base_url, strategy).await;
     let function = Function::start(&database, folder.path());
     function.ready().await;
@@ -93,7 +93,7 @@ async fn run(latency: u64, strategy: &str) {
 
 /// A database with one endpoint and one active link.
 async fn world(database: &str, base_url: url::Url, strategy: &str) -> (Links, Link) {
-    let store: SharedStore = Arc::new(ohx_store_sqlite::SqliteStore::open(database).await.unwrap());
+    let store: SharedStore = Arc::new(ohx_store_postgres::PostgresStore::connect(database).unwrap());
     store.migrate().await.unwrap();
     let clock = Arc::new(SystemClock);
     let mut endpoint = EhrEndpoint::new(name(), base_url);

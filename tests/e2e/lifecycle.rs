@@ -59,7 +59,7 @@ async fn a_wrong_setting_stops_the_start_with_one_line() {
     let good = || {
         BTreeMap::from(
             [
-                ("DATABASE_URL", "sqlite::memory:"),
+                ("DATABASE_URL", "postgres://ohx@127.0.0.1:1/ohx"),
                 ("OHX_BUS", "redis"),
                 ("REDIS_URL", "redis://127.0.0.1:1"),
                 ("OHX_KEYS", "k1:c2l4dGVlbiBieXRlcyBhbmQgc2l4dGVlbiBtb3JlISE="),
@@ -73,6 +73,7 @@ async fn a_wrong_setting_stops_the_start_with_one_line() {
     };
     let cases = [
         ("DATABASE_URL", Some("mysql://u:hushhush@h/d")),
+        ("DATABASE_URL", Some("sqlite://hushhush.db")),
         ("DATABASE_URL", None),
         ("OHX_BUS", Some("carrier-pigeon")),
         ("REDIS_URL", None),
@@ -97,65 +98,4 @@ async fn a_wrong_setting_stops_the_start_with_one_line() {
         assert!(said.contains(name), "{name}={value:?}: {said}");
         assert!(!said.contains("hushhush"), "{said}");
     }
-}
-
-/// The same binary on AWS Lambda: a runtime API in small hands it one HTTP API event, and gets the answer.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_function_answers_on_lambda() {
-    use axum::Json;
-    use axum::extract::State;
-    use axum::http::StatusCode;
-    use axum::routing::{get, post};
-    use tokio::sync::mpsc;
-
-    let (answered, mut answers) = mpsc::channel::<serde_json::Value>(1);
-    let next = async || {
-        let event = serde_json::json!({
-            "version": "2.0", "routeKey": "$default", "rawPath": "/livez", "rawQueryString": "",
-            "headers": {"host": "lambda.test", "accept": "*/*"},
-            "requestContext": {"accountId": "1", "apiId": "a", "domainName": "lambda.test", "domainPrefix": "l", "requestId": "r",
-                "routeKey": "$default", "stage": "$default", "time": "21/Nov/2026:00:00:00 +0000", "timeEpoch": 1,
-                "http": {"method": "GET", "path": "/livez", "protocol": "HTTP/1.1", "sourceIp": "127.0.0.1", "userAgent": "test"}},
-            "isBase64Encoded": false
-        });
-        let headers = [
-            ("lambda-runtime-aws-request-id", "r1"),
-            ("lambda-runtime-deadline-ms", "4000000000000"),
-            ("lambda-runtime-invoked-function-arn", "arn:aws:lambda:eu-central-1:1:function:ohx"),
-        ];
-        (headers, Json(event))
-    };
-    let respond = async |State(answered): State<mpsc::Sender<serde_json::Value>>, body: String| {
-        let _full_after_the_first = answered.try_send(serde_json::from_str(&body).unwrap_or_default());
-        StatusCode::ACCEPTED
-    };
-    let api = axum::Router::new()
-        .route("/2018-06-01/runtime/invocation/next", get(next))
-        .route("/2018-06-01/runtime/invocation/{id}/response", post(respond))
-        .with_state(answered);
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    tokio::spawn(async move { axum::serve(listener, api).await });
-
-    let folder = tempfile::tempdir().unwrap();
-    let environment = [
-        ("AWS_LAMBDA_RUNTIME_API", address.as_str()),
-        ("AWS_LAMBDA_FUNCTION_NAME", "ohx-api"),
-        ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128"),
-        ("AWS_LAMBDA_FUNCTION_VERSION", "1"),
-        ("AWS_LAMBDA_LOG_STREAM_NAME", "s"),
-        ("AWS_LAMBDA_LOG_GROUP_NAME", "g"),
-        ("DATABASE_URL", "sqlite::memory:"),
-        ("OHX_BUS", "http"),
-        ("K_SINK", "http://127.0.0.1:1"),
-        ("OHX_KEYS", "k1:c2l4dGVlbiBieXRlcyBhbmQgc2l4dGVlbiBtb3JlISE="),
-        ("OHX_API_KEY", API_KEY),
-        ("OHX_PUBLIC_URL", "https://ohx.test"),
-        ("OHX_IDENTIFIER_BASE", "https://ohx.test/ns"),
-    ];
-    let environment = environment.map(|(k, v)| (k.to_owned(), v.to_owned())).into();
-    let process = Process::start("ohx-api", &[], &environment, folder.path());
-    let answer = tokio::time::timeout(std::time::Duration::from_secs(20), answers.recv()).await;
-    let answer = answer.unwrap_or_else(|_| panic!("no answer: {}", process.log())).unwrap();
-    assert_eq!(answer["statusCode"], 200, "{answer}");
 }

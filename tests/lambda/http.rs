@@ -21,7 +21,7 @@ async fn front() -> (Lambda, tempfile::TempDir) {
     environment.extend(settings.map(|(name, value)| (name.to_owned(), value)));
     let folder = tempfile::tempdir().unwrap();
     let lambda = Lambda::new(&environment);
-    for function in ["api", "webhook"] {
+    for function in ["api", "webhook", "metrics"] {
         lambda.deploy(function, &environment, folder.path()).await;
     }
     (lambda, folder)
@@ -54,5 +54,19 @@ async fn a_function_url_and_a_stage_answer_alike() {
         assert_eq!(there.status(), 200);
         let nobody = http().get(format!("{webhook}/nothing/")).send().await.unwrap();
         assert_eq!(nobody.status(), 404);
+    }
+}
+
+/// Neither the schema nor the queues are there yet: what is asked says so, and answers.
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_answer_at_a_function_url() {
+    let (lambda, _folder) = front().await;
+    let shown = http().get(format!("{}/metrics", lambda.url("metrics").await)).send().await.unwrap();
+    assert_eq!(shown.status(), 200);
+    assert_eq!(shown.headers()["content-type"], "text/plain; version=0.0.4");
+    let shown = shown.text().await.unwrap();
+    for part in ["database", "broker"] {
+        let line = format!("ohx_metrics_collection_errors_total{{part=\"{part}\"}} 1");
+        assert!(shown.contains(&line), "{shown}");
     }
 }

@@ -5,6 +5,7 @@
 
 mod batches;
 mod frozen;
+mod gateways;
 mod http;
 mod template;
 

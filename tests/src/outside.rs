@@ -172,7 +172,8 @@ impl Outside {
     /// Waits until both sides have the same readings, and say the same of each; gives all of them added up.
     ///
     /// # Panics
-    /// After a minute and a half, with the kinds that differ.
+    /// After three minutes, with the kinds that differ: the lease of a writer that was killed (60 s), and the longest wait that
+    /// failures until then may have led to (64 s before the eighth attempt), with room for a slow machine.
     pub async fn agree(&self, person: u64, patient: &str) -> Row {
         self.agreed(person, patient).await.into_values().sum()
     }
@@ -182,7 +183,7 @@ impl Outside {
     /// # Panics
     /// As [`Outside::agree`].
     pub async fn agreed(&self, person: u64, patient: &str) -> BTreeMap<RecordAndKind, Row> {
-        let end = tokio::time::Instant::now() + Duration::from_secs(90);
+        let end = tokio::time::Instant::now() + Duration::from_secs(180);
         let wanted = self.withings.readings(person, self.records).expect("a person").len();
         loop {
             // Counting is cheap; reading all of them is not.

@@ -90,6 +90,23 @@ impl RuntimeApi {
         self.invocations.send(payload).expect("the interface runs");
     }
 
+    /// How many invocations it has answered so far, with one or the other outcome.
+    pub fn answers(&self) -> usize {
+        self.seen.borrow().iter().filter(|seen| !matches!(seen, Seen::Next(_))).count()
+    }
+
+    /// Waits for the answer that follows on so many, and gives it.
+    ///
+    /// # Panics
+    /// After a minute.
+    pub async fn answer(&self, after: usize) -> Seen {
+        let nth = |all: &[Seen]| all.iter().filter(|seen| !matches!(seen, Seen::Next(_))).nth(after).cloned();
+        let mut seen = self.seen.clone();
+        let waiting = seen.wait_for(|all| nth(all).is_some());
+        let done = tokio::time::timeout(Duration::from_secs(60), waiting).await;
+        nth(&done.expect("within a minute").expect("the interface runs")).expect("it was waited for")
+    }
+
     /// Waits until the process has done so much, and gives it.
     ///
     /// # Panics

@@ -17,7 +17,7 @@ mod metrics;
 mod openapi;
 mod syncs;
 
-use std::sync::Arc;
+use std::sync::LazyLock;
 
 use ::http::StatusCode;
 use axum::Router;
@@ -102,7 +102,8 @@ pub fn openapi() -> String {
 /// The routes without their guard, for the test that finds a rule for each of them. Not to be served.
 #[doc(hidden)]
 pub fn routes(links: Links) -> Router<Links> {
-    let description: Arc<str> = openapi().into();
+    // Described when somebody asks: a start is not to wait for it, nor an idle process to hold it.
+    static DESCRIPTION: LazyLock<String> = LazyLock::new(openapi);
     let (keyed, _) = keyed().split_for_parts();
     let (open, _) = open().split_for_parts();
     keyed
@@ -112,7 +113,7 @@ pub fn routes(links: Links) -> Router<Links> {
         .layer(middleware::from_fn_with_state(links, idempotency))
         .layer(middleware::from_fn(version))
         .merge(open)
-        .route("/api/openapi.json", get(move || openapi::serve(description.clone())))
+        .route("/api/openapi.json", get(|| openapi::serve(&DESCRIPTION)))
 }
 
 /// A problem out of what went wrong with a link.

@@ -11,7 +11,7 @@ use ohx_runtime::serve::Service;
 fn main() -> ExitCode {
     ohx_runtime::run("api", async |settings| {
         let access = Access::from_settings(&settings)?;
-        let parts = Parts::from_settings(&settings).await?;
+        let parts = Parts::from_settings(&settings)?;
         let (ready, store) = (parts.ready(), parts.store.clone());
         let links = Links::new(parts)
             .with_redirects(Redirects::from_settings(&settings)?)

@@ -1,7 +1,5 @@
 //! The API's description, OpenAPI 3.1, made from the handlers: `/api/openapi.json`, `ohx openapi` and `docs/openapi.json`.
 
-use std::sync::Arc;
-
 use axum::response::IntoResponse;
 use http::header;
 use serde::Serialize;
@@ -129,8 +127,8 @@ pub(crate) fn text(api: &OpenApi) -> String {
 }
 
 /// Answers with it.
-pub(crate) async fn serve(text: Arc<str>) -> impl IntoResponse {
+pub(crate) async fn serve(text: &'static str) -> impl IntoResponse {
     let headers =
         [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "public, max-age=300")];
-    (headers, text.to_string())
+    (headers, text)
 }

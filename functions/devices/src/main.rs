@@ -9,7 +9,7 @@ use ohx_runtime::serve::Service;
 
 fn main() -> ExitCode {
     ohx_runtime::run("devices", async |settings| {
-        let parts = Parts::from_settings(&settings).await?;
+        let parts = Parts::from_settings(&settings)?;
         let (ready, store) = (parts.ready(), parts.store.clone());
         Ok(Service::new(ohx_devices::router(Links::new(parts)), ready)
             .closing(store.clone())

@@ -13,7 +13,7 @@ fn main() -> ExitCode {
     ohx_runtime::run("metrics", async |settings| {
         let kept = kept(&settings)?;
         let bus = bus(&settings)?;
-        let store = parts::store(&settings).await?;
+        let store = parts::store(&settings)?;
         let collector = Arc::new(Collector::new(store.clone(), bus, Arc::new(SystemClock), kept));
         Ok(Service::new(Router::new(), collector.ready()).with_metrics(collector.more()).closing(store))
     })

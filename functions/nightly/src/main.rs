@@ -9,7 +9,7 @@ use ohx_runtime::serve::Service;
 
 fn main() -> ExitCode {
     ohx_runtime::run("nightly", async |settings| {
-        let parts = Parts::from_settings(&settings).await?;
+        let parts = Parts::from_settings(&settings)?;
         let (ready, store) = (parts.ready(), parts.store.clone());
         let mut router = ohx_nightly::router(Links::new(parts));
         if settings.parsed("OHX_NIGHTLY_PLAIN_CLOCK", "true or false")?.unwrap_or(false) {

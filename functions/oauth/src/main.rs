@@ -8,7 +8,7 @@ use ohx_runtime::serve::Service;
 
 fn main() -> ExitCode {
     ohx_runtime::run("oauth", async |settings| {
-        let parts = Parts::from_settings(&settings).await?;
+        let parts = Parts::from_settings(&settings)?;
         let (ready, store) = (parts.ready(), parts.store.clone());
         let days = ohx_oauth::page_days(&settings)?;
         let links = Links::new(parts).with_redirects(Redirects::from_settings(&settings)?);

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use ohx_api::access::{NewKey, make_api_key};
 use ohx_domain::{ApiKeyId, Clock as _, EhrName, Role, SystemClock};
 use ohx_link::audit::note_in;
-use ohx_runtime::{Settings, parts};
+use ohx_runtime::Settings;
 use ohx_store::StoredApiKey;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
@@ -53,7 +53,7 @@ pub(crate) fn actor(settings: &Settings) -> String {
 
 impl ApiKeys {
     pub(crate) async fn run(&self, settings: &Settings) -> anyhow::Result<()> {
-        let store = parts::store(settings).await?;
+        let store = crate::store::open(settings).await?;
         store.migrate().await?;
         let (now, by) = (SystemClock.now(), actor(settings));
         match self {

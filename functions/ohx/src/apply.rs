@@ -99,7 +99,7 @@ impl Apply {
         let mut configuration = read(&text).with_context(|| file.to_string())?;
         configuration.folder = self.file.parent().map(Path::to_owned).unwrap_or_default();
         let keyring = Arc::new(parts::keyring(settings)?);
-        let store = parts::store(settings).await?;
+        let store = crate::store::open(settings).await?;
         store.migrate().await?;
         let Applied { providers, ehrs, saved, activated } =
             apply(&configuration, settings, &keyring, &store).await.with_context(|| file.to_string())?;

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use data_encoding::HEXLOWER;
-use ohx_runtime::{Settings, parts};
+use ohx_runtime::Settings;
 use ohx_store::{AuditFilter, AuditHead, verify_audit};
 
 use crate::put;
@@ -55,7 +55,7 @@ impl FromStr for Kept {
 
 impl Audit {
     pub(crate) async fn run(&self, settings: &Settings) -> anyhow::Result<ExitCode> {
-        let store = parts::store(settings).await?;
+        let store = crate::store::open(settings).await?;
         match self {
             Self::List(List { actor, subject, limit }) => {
                 let filter = AuditFilter {

@@ -45,7 +45,7 @@ impl Doctor {
             true => Arc::new(MemoryBus::new(MemoryConfig::default())),
             false => parts::bus(&settings)?,
         };
-        let links = Links::new(Parts::with_bus(&settings, bus).await?);
+        let links = Links::new(Parts::on(&settings, crate::store::open(&settings).await?, bus)?);
         let store = &links.parts().store;
         add("database", store.ping().await.map(|()| "answers".to_owned()).map_err(|e| e.to_string()));
         if !in_process {

@@ -63,7 +63,7 @@ impl Host {
         let refresh = ohx_transform::refresh(settings)?;
         let console = Console::from_settings(settings)?;
         let kept = ohx_metrics::kept(settings)?;
-        let parts = Parts::with_bus(settings, bus).await?;
+        let parts = Parts::on(settings, crate::store::open(settings).await?, bus)?;
         parts.store.migrate().await?;
         let links = Links::new(parts)
             .with_redirects(Redirects::from_settings(settings)?)

@@ -93,7 +93,7 @@ impl Keys {
 
 /// `ohx keys rotate`.
 async fn rotate(settings: &Settings, dry_run: bool) -> anyhow::Result<()> {
-    let (store, keyring) = (parts::store(settings).await?, parts::keyring(settings)?);
+    let (store, keyring) = (crate::store::open(settings).await?, parts::keyring(settings)?);
     store.migrate().await?;
     let told = match dry_run {
         true => rotate::look(&store, &keyring).await?,
@@ -135,7 +135,7 @@ async fn rotate(settings: &Settings, dry_run: bool) -> anyhow::Result<()> {
 
 impl Signing {
     async fn run(&self, settings: &Settings) -> anyhow::Result<()> {
-        let store = parts::store(settings).await?;
+        let store = crate::store::open(settings).await?;
         store.migrate().await?;
         let by = actor(settings);
         match self {

@@ -18,6 +18,7 @@ mod mapping;
 mod providers;
 mod sandbox;
 mod serve;
+mod store;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -128,7 +129,7 @@ async fn run(command: Command, settings: Settings) -> anyhow::Result<ExitCode> {
         Command::Doctor(doctor) => return doctor.run(settings).await,
         Command::Apply(apply) => apply.run(&settings).await?,
         Command::Migrate { queues } => {
-            parts::store(&settings).await?.migrate().await?;
+            store::open(&settings).await?.migrate().await?;
             println!("The database is up to date.");
             if queues {
                 parts::sqs(&settings)?.create().await?;

@@ -23,7 +23,7 @@ const TIMEOUT: Duration = Duration::from_secs(240);
 
 fn main() -> ExitCode {
     ohx_runtime::run("relay", async |settings| {
-        let store = parts::store(&settings).await?;
+        let store = parts::store(&settings)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let bury = Arc::new(StoreBury::new(store.clone(), clock.clone()));
         let sink = broker::router(bury.clone());

@@ -10,7 +10,7 @@ use ohx_runtime::serve::Service;
 fn main() -> ExitCode {
     ohx_runtime::run("transform", async |settings| {
         let refresh = ohx_transform::refresh(&settings)?;
-        let parts = Parts::from_settings(&settings).await?;
+        let parts = Parts::from_settings(&settings)?;
         let (ready, store) = (parts.ready(), parts.store.clone());
         Ok(Service::new(ohx_transform::router(Links::new(parts), refresh), ready)
             .closing(store.clone())

@@ -8,7 +8,7 @@ use ohx_runtime::serve::Service;
 
 fn main() -> ExitCode {
     ohx_runtime::run("webhook", async |settings| {
-        let parts = Parts::from_settings(&settings).await?;
+        let parts = Parts::from_settings(&settings)?;
         let (ready, store) = (parts.ready(), parts.store.clone());
         let hops = ohx_webhook::forwarded_hops(&settings)?;
         Ok(Service::new(ohx_webhook::router(Links::new(parts), hops), ready).closing(store))

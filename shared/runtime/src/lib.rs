@@ -8,6 +8,7 @@ pub mod bury;
 pub mod caller;
 pub mod event;
 mod lambda;
+mod linger;
 pub mod logs;
 pub mod metrics;
 pub mod otlp;

@@ -11,7 +11,6 @@ use ohx_domain::{Clock, SystemClock};
 use ohx_seal::Keyring;
 use ohx_store::{SharedStore, StoreError};
 use ohx_store_postgres::PostgresStore;
-use ohx_store_sqlite::SqliteStore;
 use url::Url;
 
 use crate::outbound::Reach;
@@ -36,7 +35,7 @@ pub struct Parts {
     pub identifier_base: String,
 }
 
-const DATABASE: &str = "postgres://user:password@host/database, or sqlite://path/to/ohx.db";
+const DATABASE: &str = "postgres://user:password@host/database; sqlite:// is for ohx itself";
 const PUBLIC: &str = "the address that patients and providers reach OHX at, such as https://ohx.example.org";
 const IDENTIFIERS: &str =
     "the base of your identifier systems, such as https://ohx.example.org/ns; it must never change";
@@ -52,19 +51,19 @@ impl Parts {
     ///
     /// # Errors
     /// A setting is missing or wrong, or the database cannot be opened. Nothing is connected yet.
-    pub async fn from_settings(settings: &Settings) -> anyhow::Result<Self> {
+    pub fn from_settings(settings: &Settings) -> anyhow::Result<Self> {
         let bus = bus(settings)?;
-        Self::with_bus(settings, bus).await
+        Self::on(settings, store(settings)?, bus)
     }
 
-    /// From settings, on a bus that is there already.
+    /// From settings, on a store and a bus that are there already.
     ///
     /// # Errors
     /// As [`Parts::from_settings`].
-    pub async fn with_bus(settings: &Settings, bus: SharedBus) -> anyhow::Result<Self> {
+    pub fn on(settings: &Settings, store: SharedStore, bus: SharedBus) -> anyhow::Result<Self> {
         let identifier_base = settings.url("OHX_IDENTIFIER_BASE", IDENTIFIERS)?;
         Ok(Self {
-            store: store(settings).await?,
+            store,
             bus,
             keyring: Arc::new(keyring(settings)?),
             clock: Arc::new(SystemClock),
@@ -106,23 +105,23 @@ pub fn ready(store: SharedStore, bus: SharedBus) -> Ready {
     })
 }
 
-/// The store that `DATABASE_URL` names.
+/// The PostgreSQL database that `DATABASE_URL` names. SQLite is for one process, so only `ohx` knows it: the functions' images do
+/// without.
 ///
 /// # Errors
 /// [`SettingError`], and what the engine says.
-pub async fn store(settings: &Settings) -> anyhow::Result<SharedStore> {
+pub fn store(settings: &Settings) -> anyhow::Result<SharedStore> {
     let url = settings
         .text("DATABASE_URL")
         .ok_or(SettingError::Missing { name: "DATABASE_URL", expected: DATABASE })?;
-    let explain = |error: StoreError| anyhow::Error::new(error).context("DATABASE_URL");
-    if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-        Ok(Arc::new(PostgresStore::connect(url).map_err(explain)?))
-    } else if url.starts_with("sqlite:") {
-        Ok(Arc::new(SqliteStore::open(url).await.map_err(explain)?))
-    } else {
+    if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
         // The address may hold a password, so it is not shown.
-        Err(SettingError::Wrong { name: "DATABASE_URL", expected: DATABASE.into(), shown: None }.into())
+        return Err(
+            SettingError::Wrong { name: "DATABASE_URL", expected: DATABASE.into(), shown: None }.into()
+        );
     }
+    let explain = |error: StoreError| anyhow::Error::new(error).context("DATABASE_URL");
+    Ok(Arc::new(PostgresStore::connect(url).map_err(explain)?))
 }
 
 /// The bus that `OHX_BUS` names, for a function that runs as its own process.

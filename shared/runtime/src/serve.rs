@@ -21,6 +21,7 @@ use tokio::task::JoinHandle;
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::{Instrument as _, field};
 
+use crate::linger::linger;
 use crate::trace::{CURRENT, TraceContext};
 use crate::{Problem, Settings, lambda, logs, metrics, otlp, outbound};
 
@@ -83,6 +84,7 @@ pub fn wrap_with(function: &'static str, router: Router, ready: Ready, more: Opt
             )
             .into_response()
         }))
+        .layer(middleware::from_fn(linger))
         .layer(middleware::from_fn(move |request: Request, next: Next| observe(function, request, next)));
     probes.merge(observed)
 }
