@@ -12,6 +12,9 @@ use crate::types;
 /// The content type of sealed data.
 pub const SEALED: &str = "application/vnd.ohx.sealed";
 
+/// The extension of [`set_only_copy`].
+const ONLY_COPY: &str = "onlycopy";
+
 /// The largest sealed payload that may travel, in bytes: within what every broker carries.
 pub const MAX_SEALED: usize = 200 * 1024;
 
@@ -104,6 +107,21 @@ pub struct Envelope {
     pub time: Instant,
     /// W3C trace context, passed on.
     pub traceparent: Option<String>,
+}
+
+/// Says of an event that nobody has what it carries but this event: a person or a gateway brought it, and there is no
+/// provider to ask again. A bus does not give it up because time has passed.
+pub fn set_only_copy(event: &mut Event) {
+    event.set_extension(ONLY_COPY, "true");
+}
+
+/// Whether [`set_only_copy`] was said of it.
+pub fn is_only_copy(event: &Event) -> bool {
+    match event.extension(ONLY_COPY) {
+        Some(ExtensionValue::String(text)) => text == "true",
+        Some(ExtensionValue::Boolean(only)) => *only,
+        _ => false,
+    }
 }
 
 impl Envelope {

@@ -1,7 +1,8 @@
 //! The events that the functions exchange.
 //!
 //! CloudEvents 1.0. `type` is `org.openhealthexchange.<name>.v1`, `source` is `/functions/<function>`, `subject` is
-//! the link's id; the extensions are `syncid`, `priority`, `partitionkey` (the link's id) and `traceparent`. Each type
+//! the link's id; the extensions are `syncid`, `priority`, `partitionkey` (the link's id), `traceparent` and, on what a
+//! person or a gateway brought, `onlycopy`. Each type
 //! has a JSON Schema and an example beside this crate's sources; a test holds the Rust types against both. Unknown
 //! fields are tolerated.
 //!

@@ -19,8 +19,9 @@ def knowledge():
 
 def examine(docs, known, everything):
     """Every finding of the documents of one folder."""
+    routed = whole.routed(docs)
     for doc in docs:
-        for finding in [*pods.check(doc, known), *events.check(doc, known)]:
+        for finding in [*pods.check(doc, known, routed), *events.check(doc, known)]:
             yield whole.say(doc, finding)
     yield from whole.check(docs, known, everything)
     yield from watch.check(docs, known, world.read("docs/operate/alerts.md"))
@@ -39,9 +40,12 @@ def main():
     for folder, docs in rendered.items():
         findings += [f"{folder}: {text}" for text in examine(docs, known, everything)]
     rules = [d for d in rendered.get("knative/monitoring", []) if d["kind"] == "PrometheusRule"]
-    findings += [f"knative/monitoring: {text}" for d in rules for text in watch.run_tests(d)]
+    findings += [f"knative/monitoring: {text}" for text in watch.run_tests(rules)]
+    generated, error = render.with_secrets()
+    findings += [f"knative/example with Secrets: {text}" for text in ([error] if error else whole.generated(generated))]
+    guide = world.read("knative/openfaas/README.md")
     stack = yaml.safe_load(world.read("knative/openfaas/stack.yaml"))
-    findings += [f"knative/openfaas/stack.yaml: {text}" for text in faas.check(stack, known)]
+    findings += [f"knative/openfaas/stack.yaml: {text}" for text in faas.check(stack, known, rendered.get("knative/openfaas", []), guide)]
     findings += [f"knative/images/Dockerfile: {text}" for text in images.check(images.text(), known["functions"])]
     if findings:
         print("\n".join(findings))
@@ -50,7 +54,7 @@ def main():
     if findings:
         return 1
     if "--self-test" in sys.argv[1:]:
-        return selftest.run(rendered, known, everything, stack, examine)
+        return selftest.run(rendered, known, everything, (stack, rendered["knative/openfaas"], guide), generated, examine)
     return 0
 
 

@@ -1,9 +1,13 @@
 """The stack of OpenFaaS."""
 
-from . import pods, world
+import re
+
+from . import pods, whole, world
 
 # What is published to the outside by functions that events wake: nothing. They are reached through the gateway by the relay.
-NEEDED = {"oauth", "webhook", "api", "nightly", "fetch", "transform", "publish", "devices", "metrics"}
+NEEDED = {"oauth", "webhook", "api", "nightly", "fetch", "transform", "publish", "devices", "metrics", "console"}
+# The console holds what seals its sign-ins and nothing else; it calls the API.
+CONSOLE = {"ohx-console-secret"}
 
 
 def function(name, f, known):
@@ -32,6 +36,10 @@ def function(name, f, known):
     for secret in f.get("secrets") or []:
         if secret.upper().replace("-", "_") not in known["settings"]:
             yield f"secret {secret}: there is no such setting"
+    if name == "console" and (set(f.get("secrets") or []) != CONSOLE or not {"OHX_API_URL", "OHX_PUBLIC_URL"} <= set(f.get("environment") or {})):
+        yield f"it needs {', '.join(CONSOLE)}, OHX_API_URL and OHX_PUBLIC_URL, and no other secret"
+    if name != "console" and "database-url" not in (f.get("secrets") or []):
+        yield "no database-url"
     if (f.get("environment") or {}).get("OHX_SETTINGS_DIR") != "/var/openfaas/secrets":
         yield "it does not see its secrets"
     if (notes.get("topic") == "cron-function") != (name == "nightly") or ("schedule" in notes) != (name == "nightly"):
@@ -40,8 +48,22 @@ def function(name, f, known):
         yield "it would refuse what the clock sends"
 
 
-def check(stack, known):
-    """Findings of the stack."""
+def guided(stack, docs, guide):
+    """The README makes every Secret, of OpenFaaS and of Kubernetes, before it deploys what needs it."""
+    for command, names, before in (
+        ("faas-cli secret create", {s for f in (stack.get("functions") or {}).values() for s in f.get("secrets") or []}, "faas-cli deploy"),
+        ("kubectl -n openfaas-fn create secret generic", {name for d in docs for name, _ in whole.secrets(d)}, "kubectl apply -k"),
+    ):
+        made = set(re.findall(rf"^ +{command} (\S+)", guide.partition(before)[0], re.M))
+        for name in sorted(names - made):
+            yield f"README.md does not make the secret {name} before `{before}`"
+    entries = {entry for d in docs for name, entry in whole.secrets(d) if entry}
+    for entry in sorted(e for e in entries if f"--from-literal={e}=" not in guide):
+        yield f"README.md makes no {entry}"
+
+
+def check(stack, known, docs, guide):
+    """Findings of the stack; `docs` are what Kubernetes is given beside it, `guide` the README."""
     if stack.get("version") != "1.0" or (stack.get("provider") or {}).get("name") != "openfaas":
         yield "version and provider are not OpenFaaS'"
     there = stack.get("functions") or {}
@@ -50,3 +72,4 @@ def check(stack, known):
     for name, f in there.items():
         for finding in function(name, f, known):
             yield f"{name}: {finding}"
+    yield from guided(stack, docs, guide)

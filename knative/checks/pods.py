@@ -57,8 +57,8 @@ def scaling(annotations):
         yield f"window {window} is not within 6s and 1h"
 
 
-def service(doc):
-    """Rules of Knative Serving."""
+def service(doc, routed):
+    """Rules of Knative Serving. `routed` have a route of their own as the way in: a public name beside it would lead to all their paths."""
     name, meta, spec = doc["metadata"]["name"], doc["metadata"], doc.get("spec") or {}
     if not LABEL.fullmatch(name):
         yield "its name is no DNS label"
@@ -69,8 +69,8 @@ def service(doc):
     notes, pod = own.get("annotations") or {}, spec["template"].get("spec") or {}
     yield from scaling(notes)
     visibility = (meta.get("labels") or {}).get("networking.knative.dev/visibility")
-    if (visibility is None) != (name in world.PUBLIC) or visibility not in (None, "cluster-local"):
-        yield f"visibility is {visibility}: public are {', '.join(sorted(world.PUBLIC))}, all else is cluster-local"
+    if (visibility is None) != (name in world.PUBLIC - routed) or visibility not in (None, "cluster-local"):
+        yield f"visibility is {visibility}: public are {', '.join(sorted(world.PUBLIC))} where no HTTPRoute leads to them, all else is cluster-local"
     if (name in world.AWAKE) != (notes.get(PREFIX + "min-scale", "0") == "1"):
         yield f"min-scale: {', '.join(sorted(world.AWAKE))} keep one instance, all else sleeps"
     for key in set(pod) - POD_FIELDS:
@@ -158,14 +158,14 @@ def container(doc, c, known):
         yield "OHX_BUS is not said"
 
 
-def check(doc, known):
+def check(doc, known, routed=frozenset()):
     """Findings of one document that runs something."""
     found = template(doc)
     if found is None:
         return
     pod = found.get("spec") or {}
     if is_knative(doc):
-        yield from service(doc)
+        yield from service(doc, routed)
     elif pod.get("automountServiceAccountToken") is not False:
         yield "the pod gets a token of the cluster"
     labels = ((found.get("metadata") or {}).get("labels")) or {}

@@ -2,7 +2,7 @@
 
 import copy
 
-from . import faas, images, watch
+from . import faas, images, watch, whole
 
 BASE, REDIS, SQS, OIDC = "knative/base", "knative/overlays/redis", "knative/overlays/sqs", "knative/overlays/oidc"
 MONITORING, EXAMPLE = "knative/monitoring", "knative/example"
@@ -49,7 +49,15 @@ def remove(docs, kind, name):
 
 
 def rule(docs, name):
-    return next(r for r in watch.rules(one(docs, "PrometheusRule", "ohx")) if r.get("alert") == name)
+    return next(r for d in docs if d["kind"] == "PrometheusRule" for r in watch.rules(d) if r.get("alert") == name)
+
+
+def egress(docs, name="ohx-outbound"):
+    return one(docs, "NetworkPolicy", name)["spec"]["egress"][0]
+
+
+def secret(docs, name):
+    return next(d for d in docs if d["kind"] == "Secret" and d["metadata"]["name"].startswith(name))
 
 
 def put(holder, key, value):
@@ -107,6 +115,9 @@ BREAKS = [
     ("a setting in the ConfigMap that does not exist", EXAMPLE, lambda d: next(x for x in d if x["metadata"]["name"].startswith("ohx-settings"))["data"].update(OHX_PUBLIC="x")),
     ("a secret that nobody has described", BASE, lambda d: put(box(d)["env"][0]["valueFrom"]["secretKeyRef"], "name", "ohx-db")),
     ("a Job that stays", BASE, lambda d: one(d, "Job", "ohx-migrate")["spec"].pop("ttlSecondsAfterFinished")),
+    ("an account that is not applied with the Job", BASE, lambda d: one(d, "ServiceAccount", "ohx-migrate")["metadata"].pop("labels")),
+    ("a Job without its label", BASE, lambda d: put(one(d, "Job", "ohx-migrate")["metadata"]["labels"], "app.kubernetes.io/component", "job")),
+    ("settings that are not applied with the Job", BASE, lambda d: one(d, "Job", "ohx-migrate")["spec"]["template"]["spec"]["containers"][0].update(envFrom=copy.deepcopy(box(d)["envFrom"]))),
     ("a Trigger without a dead-letter sink", BASE, lambda d: trigger(d)["delivery"].pop("deadLetterSink")),
     ("a Trigger that tries once", BASE, lambda d: trigger(d)["delivery"].pop("retry")),
     ("a Trigger with linear waits", BASE, lambda d: put(trigger(d)["delivery"], "backoffPolicy", "linear")),
@@ -144,6 +155,10 @@ BREAKS = [
     ("a relay with a token", REDIS, lambda d: relay(d)["template"]["spec"].pop("automountServiceAccountToken")),
     ("an address before its namespace", REDIS, lambda d: relay(d)["template"]["spec"]["containers"][0]["env"].reverse()),
     ("a policy that chooses nothing", BASE, lambda d: put(one(d, "NetworkPolicy", "ohx-functions")["spec"], "podSelector", {"matchLabels": {"app": "x"}})),
+    ("networks without pods", BASE, lambda d: egress(d)["to"].remove({"namespaceSelector": {}})),
+    ("networks without pods, of a console", "knative/overlays/console", lambda d: egress(d, "ohx-console-outbound")["to"].remove({"namespaceSelector": {}})),
+    ("the metadata service", BASE, lambda d: egress(d)["to"][1]["ipBlock"].pop("except")),
+    ("everywhere", BASE, lambda d: egress(d).pop("to")),
     ("no policy for a console", "knative/overlays/console", lambda d: remove(d, "NetworkPolicy", "ohx-console")),
     ("an EventPolicy for everybody", OIDC, lambda d: one(d, "EventPolicy", "ohx-records")["spec"].pop("from")),
     ("an EventPolicy for a stranger", OIDC, lambda d: put(one(d, "EventPolicy", "ohx-clock")["spec"]["from"][0]["ref"], "name", "clock")),
@@ -151,6 +166,10 @@ BREAKS = [
     ("a kind that is not used here", BASE, lambda d: d.append({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "data": {}})),
     ("one name twice", BASE, lambda d: d.append(copy.deepcopy(ksvc(d)))),
     ("a path that leads to the wrong function", EXAMPLE, lambda d: put(one(d, "HTTPRoute", "oauth")["spec"]["rules"][0]["filters"][0]["urlRewrite"], "hostname", "publish.ohx.svc.cluster.local")),
+    ("a public name beside a route", EXAMPLE, lambda d: ksvc(d, "oauth")["metadata"]["labels"].pop("networking.knative.dev/visibility")),
+    ("a public name beside the console's route", EXAMPLE, lambda d: ksvc(d, "console")["metadata"]["labels"].pop("networking.knative.dev/visibility")),
+    ("a role that is not there", MONITORING, lambda d: remove(d, "Role", "ohx-prometheus")),
+    ("an alert about the relay where there may be none", MONITORING, lambda d: one(d, "PrometheusRule", "ohx")["spec"]["groups"][1]["rules"].append(copy.deepcopy(rule(d, "OhxRelayAbsent")))),
     ("a monitor that sees nothing", MONITORING, lambda d: put(one(d, "PodMonitor", "ohx-relay")["spec"]["selector"]["matchLabels"], "app.kubernetes.io/component", "relays")),
     ("a monitor of another port", MONITORING, lambda d: put(one(d, "PodMonitor", "ohx-functions")["spec"]["podMetricsEndpoints"][0], "port", "metrics")),
     ("an alert on a metric that does not exist", MONITORING, lambda d: put(rule(d, "OhxEhrPaused"), "expr", "ohx_ehr_pause == 1")),
@@ -160,10 +179,16 @@ BREAKS = [
     ("a panel that Prometheus does not take", MONITORING, lambda d: board(d, "sum(ohx_links", "sum by (ohx_links")),
     ("a panel on a metric that does not exist", MONITORING, lambda d: board(d, "ohx_dead_letters", "ohx_dead_letter")),
 ]
+# In what kustomize makes of the example with its Secrets.
+GENERATED = [
+    ("a Secret that is not applied with the Job", lambda d: secret(d, "ohx-database")["metadata"].pop("labels")),
+    ("a Secret that nobody generates", lambda d: d.remove(secret(d, "ohx-keys"))),
+]
 # Broken so that only promtool's tests can tell.
 RULES = [
     ("an alert that comes too late", lambda d: put(rule(d, "OhxRelayAbsent"), "for", "2h")),
     ("an alert that fires on what is idle", lambda d: put(rule(d, "OhxRelayAbsent"), "expr", "sum by (namespace) (ohx_queue_lag_events) >= 0")),
+    ("refreshes that only grow", lambda d: put(one(d, "PrometheusRule", "ohx")["spec"]["groups"][0]["rules"][1], "expr", "sum by (namespace, provider, outcome) (increase(ohx_token_refreshes_total[30m]))")),
     ("an expression that is none", lambda d: put(rule(d, "OhxRelayAbsent"), "expr", "sum by (")),
     ("an alert that nothing has fire", lambda d: put(rule(d, "OhxRelayAbsent"), "alert", "OhxOther")),
 ]
@@ -175,7 +200,19 @@ STACK = [
     ("a setting that does not exist", lambda s: put(s["functions"]["fetch"]["environment"], "OHX_NO", "x")),
     ("no clock", lambda s: s["functions"]["nightly"]["annotations"].pop("schedule")),
     ("a secret that is no setting", lambda s: s["functions"]["fetch"]["secrets"].append("password")),
+    ("a secret that the README does not make", lambda s: s["functions"]["fetch"]["secrets"].append("ohx-public-url")),
+    ("no console", lambda s: s["functions"].pop("console")),
+    ("a console with the keys", lambda s: s["functions"]["console"]["secrets"].append("ohx-keys")),
+    ("a console without the API's address", lambda s: s["functions"]["console"]["environment"].pop("OHX_API_URL")),
+    ("a function without its database", lambda s: s["functions"]["fetch"]["secrets"].remove("database-url")),
     ("a root that can be written", lambda s: s["functions"]["fetch"].pop("readonly_root_filesystem")),
+]
+# In the README of OpenFaaS.
+GUIDE = [
+    ("a secret that is never made", "faas-cli secret create ohx-api-key", "faas-cli secret list"),
+    ("a Secret of Kubernetes that is never made", "create secret generic ohx-redis", "get secret ohx-redis"),
+    ("a Secret without an entry that KEDA reads", "--from-literal=address=", "--from-literal=host="),
+    ("secrets after what needs them", "## Secrets", "    faas-cli deploy\n"),
 ]
 # In the Dockerfile: what stands there, and what is put in its place.
 DOCKER = [
@@ -191,7 +228,7 @@ def board(docs, old, new):
     data["dashboard.json"] = data["dashboard.json"].replace(old, new)
 
 
-def run(rendered, known, everything, stack, examine):
+def run(rendered, known, everything, openfaas, generated, examine):
     """Says what was not found."""
     missed = []
     for what, folder, break_it in BREAKS:
@@ -202,15 +239,24 @@ def run(rendered, known, everything, stack, examine):
     for what, break_it in RULES:
         docs = copy.deepcopy(rendered[MONITORING])
         break_it(docs)
-        if not any(watch.run_tests(one(docs, "PrometheusRule", "ohx"))):
+        if not any(watch.run_tests([d for d in docs if d["kind"] == "PrometheusRule"])):
             missed.append(f"{MONITORING}: {what}")
+    for what, break_it in GENERATED:
+        docs = copy.deepcopy(generated)
+        break_it(docs)
+        if not any(whole.generated(docs)):
+            missed.append(f"{EXAMPLE} with Secrets: {what}")
+    stack, docs, guide = openfaas
     for what, break_it in STACK:
         broken = copy.deepcopy(stack)
         break_it(broken)
-        if not any(faas.check(broken, known)):
+        if not any(faas.check(broken, known, docs, guide)):
             missed.append(f"openfaas: {what}")
+    for what, old, new in GUIDE:
+        if old not in guide or not any(faas.check(stack, known, docs, guide.replace(old, new))):
+            missed.append(f"openfaas/README.md: {what}")
     for what, old, new in DOCKER:
         if not any(images.check(images.text().replace(old, new), known["functions"])):
             missed.append(f"Dockerfile: {what}")
-    print("\n".join(f"not found: {m}" for m in missed) or f"{len(BREAKS) + len(RULES) + len(STACK) + len(DOCKER)} things broken, each found")
+    print("\n".join(f"not found: {m}" for m in missed) or f"{sum(map(len, (BREAKS, RULES, GENERATED, STACK, GUIDE, DOCKER)))} things broken, each found")
     return 1 if missed else 0

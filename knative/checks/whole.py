@@ -8,8 +8,11 @@ KINDS = {
     ("keda.sh/v1alpha1", "ScaledObject"), ("keda.sh/v1alpha1", "TriggerAuthentication"), ("apps/v1", "Deployment"), ("batch/v1", "Job"),
     ("networking.k8s.io/v1", "NetworkPolicy"), ("v1", "ConfigMap"), ("v1", "Service"), ("v1", "ServiceAccount"), ("v1", "Namespace"),
     ("monitoring.coreos.com/v1", "PodMonitor"), ("monitoring.coreos.com/v1", "ServiceMonitor"), ("monitoring.coreos.com/v1", "PrometheusRule"),
-    ("gateway.networking.k8s.io/v1", "HTTPRoute"),
+    ("gateway.networking.k8s.io/v1", "HTTPRoute"), ("rbac.authorization.k8s.io/v1", "Role"), ("rbac.authorization.k8s.io/v1", "RoleBinding"),
 }
+# A cloud's metadata service, by network: no pod of ours has business there.
+METADATA = {"0.0.0.0/0": ["169.254.169.254/32"], "::/0": ["fd00:ec2::254/128"]}
+MIGRATE = {"app.kubernetes.io/component": "migrate"}
 
 
 def key(doc):
@@ -38,6 +41,8 @@ def references(doc):
         for trigger in spec.get("triggers") or []:
             if trigger.get("authenticationRef"):
                 yield "TriggerAuthentication", "keda.sh", trigger["authenticationRef"]["name"]
+    if doc["kind"] == "RoleBinding":
+        yield doc["roleRef"]["kind"], doc["roleRef"]["apiGroup"], doc["roleRef"]["name"]
     found = pods.template(doc)
     if found:
         pod = found.get("spec") or {}
@@ -96,6 +101,38 @@ def say(doc, text):
     return f"{doc['kind']}/{doc['metadata']['name']}: {text}"
 
 
+def outbound(spec):
+    """Where pods may go: everywhere but to the metadata service. To Cilium an ipBlock never matches a pod, so that those are named apart."""
+    for allowed in spec.get("egress") or [{}]:
+        peers = allowed.get("to") or []
+        blocks = {p["ipBlock"]["cidr"]: p["ipBlock"].get("except") for p in peers if "ipBlock" in p}
+        if blocks and {"namespaceSelector": {}} not in peers:
+            yield "names networks and no pods: with Cilium, DNS, the broker and a database in the cluster are out of reach"
+        if not peers or any(cidr not in METADATA or without != METADATA[cidr] for cidr, without in blocks.items()):
+            yield "leads to a cloud's metadata service"
+
+
+def migration(docs):
+    """What the Job needs is applied with it by its label (docs/operate/cluster.md): else it waits for what comes after it."""
+    there = {key(d): d for d in docs}
+    for doc in docs:
+        if doc["kind"] != "Job":
+            continue
+        needed = [*references(doc), *(("Secret", "", name) for name, _ in secrets(doc))]
+        for one in [doc, *(there[ref] for ref in needed if ref in there)]:
+            if not selected({"matchLabels": MIGRATE}, one["metadata"].get("labels") or {}):
+                yield say(one, "is not applied with the migration, which needs it")
+
+
+def generated(docs):
+    """Findings of a deployment whose Secrets are made by kustomize."""
+    there = {d["metadata"]["name"] for d in docs if d["kind"] == "Secret"}
+    for doc in docs:
+        for name in sorted({name for name, _ in secrets(doc)} - there):
+            yield say(doc, f"names the Secret {name}, which is not what kustomize calls it")
+    yield from migration(docs)
+
+
 def networks(docs, everything):
     """Policies and monitors choose something, and nothing is left open."""
     pods_here = list(pod_labels(docs))
@@ -106,6 +143,8 @@ def networks(docs, everything):
                 yield say(doc, "chooses no pod")
             if not spec.get("policyTypes"):
                 yield say(doc, "no policyTypes")
+            if "Egress" in (spec.get("policyTypes") or []):
+                yield from (say(doc, text) for text in outbound(spec))
         if doc["kind"] in ("PodMonitor", "ServiceMonitor"):
             among = [l for _, l in everything] if doc["kind"] == "PodMonitor" else [
                 d["metadata"].get("labels") or {} for d in docs if (d["kind"], d["apiVersion"]) == ("Service", "v1")]
@@ -140,6 +179,12 @@ def broker(docs, known):
     for doc in docs:
         if pods.is_knative(doc) and doc["metadata"]["name"] not in bound | {"relay", "console"} | known["silent"]:
             yield say(doc, "publishes to the Broker, and no SinkBinding tells it where that is")
+
+
+def routed(docs):
+    """Functions that a route leads to."""
+    rules = [r for d in docs if d["kind"] == "HTTPRoute" for r in d["spec"]["rules"]]
+    return {f["urlRewrite"]["hostname"].partition(".")[0] for r in rules for f in r.get("filters") or [] if "urlRewrite" in f}
 
 
 def routes(docs):
@@ -179,6 +224,7 @@ def check(docs, known, everything):
         if doc["kind"] == "Deployment" and any(d["kind"] == "ScaledObject" and d["spec"]["scaleTargetRef"]["name"] == doc["metadata"]["name"] for d in docs):
             if "replicas" in doc["spec"]:
                 yield say(doc, "says its replicas, which are KEDA's to say")
+    yield from migration(docs)
     yield from networks(docs, everything)
     yield from broker(docs, known)
     yield from routes(docs)

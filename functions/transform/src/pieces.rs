@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ohx_domain::{AccountPseudonym, EhrName};
-use ohx_events::envelope::{MAX_SEALED, sync_of};
+use ohx_events::envelope::{MAX_SEALED, is_only_copy, set_only_copy, sync_of};
 use ohx_events::sealed::{FetchedPart, MappedPiece, MappedResource, Removed};
 use ohx_events::{Envelope, Event, Priority, types};
 use ohx_link::{Links, OpenLink};
@@ -163,7 +163,11 @@ impl Pieces<'_> {
                 time: self.links.parts().clock.now(),
                 traceparent: traceparent(),
             };
-            envelope.sealed(&self.open.key, &data).map_err(EventFailure::from)
+            let (mut event, size) = envelope.sealed(&self.open.key, &data)?;
+            if is_only_copy(self.event) {
+                set_only_copy(&mut event);
+            }
+            Ok((event, size))
         });
         sealed.collect()
     }

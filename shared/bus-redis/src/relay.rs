@@ -259,7 +259,7 @@ impl Inner {
             id: &entry.id,
             event: entry.event.as_ref(),
             attempt: entry.attempt,
-            hopeless: entry.reclaimed && entry.attempt > outward.policy.attempts,
+            hopeless: entry.reclaimed && outward.policy.hopeless(entry.event.as_ref(), entry.attempt),
         };
         let wait = outward.attempt(to, &handed).await;
         self.settle(to, &entry, wait).await;

@@ -147,7 +147,7 @@ impl Received {
             id: &self.id,
             event: self.event.as_ref(),
             attempt: self.attempt,
-            hopeless: self.attempt > policy.attempts,
+            hopeless: policy.hopeless(self.event.as_ref(), self.attempt),
         }
     }
 

@@ -50,7 +50,7 @@ impl Pump {
         Self { to, lanes, listeners: JoinSet::new(), fair: Fair::default(), wait, stop }
     }
 
-    /// Up to `free` messages, and an error where a queue could not be asked. Waits where there is nothing, until there
+    /// Up to `free` messages, and an error where no queue could be asked. Waits where there is nothing, until there
     /// may be something or the relay stops.
     pub(crate) async fn next(&mut self, free: usize) -> (Vec<Held>, Option<BusError>) {
         while let Some(heard) = self.listeners.try_join_next() {
@@ -108,26 +108,26 @@ impl Pump {
                 });
             }
         }
-        let mut failed = None;
+        let (mut failed, mut answered) = (None, false);
         let mut empty = wanted.clone();
         for (priority, received) in join_all(requests).await {
             match received {
-                Ok(held) if held.is_empty() => {}
                 Ok(held) => {
-                    empty.remove(&priority);
-                    taken.extend(held);
+                    answered = true;
+                    if !held.is_empty() {
+                        empty.remove(&priority);
+                        taken.extend(held);
+                    }
                 }
-                Err(refused) => {
-                    empty.remove(&priority);
-                    failed = Some(BusError::from(refused));
-                }
+                // Its listener tries again in its own time, so that the other queues do not wait for this one.
+                Err(refused) => failed = Some(BusError::from(refused)),
             }
         }
         for priority in empty.into_keys() {
             self.listen(priority);
         }
         self.fair.advance(taken.len());
-        (taken, failed)
+        (taken, failed.filter(|_| !answered))
     }
 
     /// Has a listener wait at an empty queue.

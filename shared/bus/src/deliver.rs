@@ -2,7 +2,9 @@
 //!
 //! What an answer means is what Knative eventing makes of it, so that a function behaves alike behind either: a 2xx is
 //! done, and its body has to be empty, because a body would be a reply event and none of ours replies; 404, 408, 409,
-//! 429, 5xx and silence are tried again; everything else is refused for good.
+//! 429, 5xx and silence are tried again; everything else is refused for good. But for 401, 403 and redirects, which no function
+//! answers to an event: a mesh, a gateway or a broker with a token does, while its rules are wrong, and the queue must not be
+//! emptied into the dead letters meanwhile.
 
 use std::collections::BTreeMap;
 use std::error::Error as _;
@@ -26,6 +28,9 @@ use crate::{Bury, BusError, Deliver, Verdict};
 
 /// The longest wait that a function's `Retry-After` is honoured for.
 pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
+
+/// How long keeping a dead letter may take: within what Lambda leaves for settling a batch.
+const BURIAL: Duration = Duration::from_secs(3);
 
 /// How much of an answer's body is read, in bytes.
 const MAX_BODY: usize = 64 * 1024;
@@ -143,7 +148,7 @@ pub async fn attempt(deliver: &dyn Deliver, to: Function, event: &Event, timeout
     }
 }
 
-/// Buries an event, for an engine: without its data, and with a panic read as a failure.
+/// Buries an event, for an engine: without its data, and with a panic or a delay read as a failure.
 ///
 /// # Errors
 /// What [`Bury::bury`] returned, or [`BusError::Unavailable`].
@@ -156,7 +161,11 @@ pub async fn bury(
 ) -> Result<(), BusError> {
     let bare = envelope::without_data(event);
     let call = AssertUnwindSafe(graves.bury(to, &bare, reason, attempts)).catch_unwind();
-    call.await.unwrap_or_else(|_| Err(BusError::Unavailable("keeping the dead letter panicked".into())))
+    match tokio::time::timeout(BURIAL, call).await {
+        Ok(Ok(kept)) => kept,
+        Ok(Err(_)) => Err(BusError::Unavailable("keeping the dead letter panicked".into())),
+        Err(_) => Err(BusError::Unavailable(format!("keeping the dead letter took longer than {BURIAL:?}"))),
+    }
 }
 
 fn later(reason: String) -> Verdict {
@@ -176,7 +185,7 @@ async fn judge(answer: Response<Body>) -> Verdict {
     }
     let body = read(body, MAX_BODY).await.unwrap_or_default();
     let reason = problem(&parts.headers, &body).unwrap_or_else(|| format!("HTTP {}", status.as_u16()));
-    if status.is_server_error() || matches!(status.as_u16(), 404 | 408 | 409 | 429) {
+    if status.is_server_error() || matches!(status.as_u16(), 300..=399 | 401 | 403 | 404 | 408 | 409 | 429) {
         Verdict::Retry { after: retry_after(&parts.headers), reason }
     } else {
         Verdict::Reject { reason }
@@ -265,12 +274,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_status_is_read_as_knative_reads_it() {
+    async fn every_status_is_read_as_knative_reads_it_but_those_of_the_way() {
         for status in 200..600_u16 {
             let verdict = judge(answer(status, &[], "")).await;
             let expected = match status {
                 200..300 => "done",
-                404 | 408 | 409 | 429 | 500.. => "retry",
+                300..=399 | 401 | 403 | 404 | 408 | 409 | 429 | 500.. => "retry",
                 _ => "reject",
             };
             let got = match &verdict {

@@ -260,7 +260,7 @@ impl Inner {
         while let Some(mut item) = self.next(lane).await {
             item.attempts = item.attempts.saturating_add(1);
             let verdict = deliver::attempt(deliver, to, &item.event, self.config.timeout).await;
-            let wait = match policy.next(item.attempts, verdict) {
+            let wait = match policy.next(&item.event, item.attempts, verdict) {
                 Next::Done => None,
                 Next::Again(wait) => Some(wait),
                 Next::Bury(reason) => {

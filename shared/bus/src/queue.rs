@@ -46,7 +46,7 @@ pub struct Entry<'a> {
     pub event: Option<&'a Event>,
     /// Which attempt this is, from 1.
     pub attempt: u32,
-    /// Whether there were as many attempts as may be, and still no end of it: one more is not worth making.
+    /// Whether it was handed out so often, without an end of it, that one more attempt is not worth making ([`RetryPolicy::hopeless`]).
     pub hopeless: bool,
 }
 
@@ -81,7 +81,7 @@ impl Outward {
         } else {
             deliver::attempt(self.deliver.as_ref(), to, event, self.timeout).await
         };
-        match self.policy.next(entry.attempt, verdict) {
+        match self.policy.next(event, entry.attempt, verdict) {
             Next::Done => None,
             Next::Again(wait) => Some(wait),
             Next::Bury(reason) => self.bury(to, entry, event, &reason).await.err().map(|_| self.policy.cap),

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use ohx_events::Event;
+use ohx_events::envelope::is_only_copy;
 use rand::RngExt as _;
 
 use crate::Verdict;
@@ -19,12 +21,14 @@ pub struct RetryPolicy {
     pub cap: Duration,
     /// After how many attempts an event becomes a dead letter.
     pub attempts: u32,
+    /// After how often an event that was handed out without an end is not tried again ([`RetryPolicy::hopeless`]).
+    pub handed_out: u32,
 }
 
 impl Default for RetryPolicy {
-    /// One second, doubling to at most five minutes, twelve attempts: about half an hour of trying.
+    /// One second, doubling to at most five minutes, twelve attempts: about half an hour of trying. Handed out 96 times: seven hours.
     fn default() -> Self {
-        Self { base: Duration::from_secs(1), cap: Duration::from_secs(300), attempts: 12 }
+        Self { base: Duration::from_secs(1), cap: Duration::from_secs(300), attempts: 12, handed_out: 96 }
     }
 }
 
@@ -47,6 +51,17 @@ impl RetryPolicy {
     }
 }
 
+impl RetryPolicy {
+    /// Whether an event has been handed out so often without an end that it must be what ends relays or functions, and is not
+    /// worth another attempt. Far beyond [`RetryPolicy::attempts`]: while the database that keeps dead letters is away, every
+    /// attempt fails and none can end.
+    pub fn hopeless(&self, event: Option<&Event>, attempt: u32) -> bool {
+        // Two weeks, which is as long as SQS keeps a message.
+        let times = if event.is_some_and(is_only_copy) { 40 } else { 1 };
+        attempt > self.handed_out.saturating_mul(times)
+    }
+}
+
 /// What is to become of an event after an attempt to deliver it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Next {
@@ -59,14 +74,19 @@ pub enum Next {
 }
 
 impl RetryPolicy {
-    /// What follows from `verdict`, the outcome of the `attempt`-th attempt (from 1).
-    pub fn next(&self, attempt: u32, verdict: Verdict) -> Next {
+    /// What follows from `verdict`, the outcome of the `attempt`-th attempt (from 1) with `event`. One that is the only copy of
+    /// what it carries is tried until it is taken or refused: a dead letter keeps no readings.
+    pub fn next(&self, event: &Event, attempt: u32, verdict: Verdict) -> Next {
         match verdict {
             Verdict::Done => Next::Done,
             Verdict::Reject { reason } => Next::Bury(reason),
-            Verdict::Retry { after, reason } => {
-                self.wait(attempt, after).map_or(Next::Bury(reason), Next::Again)
-            }
+            Verdict::Retry { after, reason } => match self.wait(attempt, after) {
+                Some(wait) => Next::Again(wait),
+                None if is_only_copy(event) => {
+                    Next::Again(after.unwrap_or_default().clamp(self.cap, MAX_RETRY_AFTER.max(self.cap)))
+                }
+                None => Next::Bury(reason),
+            },
         }
     }
 }
@@ -77,7 +97,12 @@ mod tests {
 
     #[test]
     fn waits_grow_to_the_cap_and_end() {
-        let policy = RetryPolicy { base: Duration::from_secs(1), cap: Duration::from_secs(10), attempts: 6 };
+        let policy = RetryPolicy {
+            base: Duration::from_secs(1),
+            cap: Duration::from_secs(10),
+            attempts: 6,
+            ..RetryPolicy::default()
+        };
         for attempt in 1..6 {
             let wait = policy.wait(attempt, None).unwrap().as_secs_f64();
             let full = 2_f64.powi(attempt as i32 - 1).min(10.0);
@@ -87,8 +112,29 @@ mod tests {
     }
 
     #[test]
+    fn what_nobody_else_has_is_given_up_by_a_refusal_only() {
+        let policy = RetryPolicy::default();
+        let (plain, mut only) = (Event::default(), Event::default());
+        ohx_events::envelope::set_only_copy(&mut only);
+        let retry = |after| Verdict::Retry { after, reason: "away".into() };
+        assert_eq!(policy.next(&plain, 12, retry(None)), Next::Bury("away".into()));
+        assert_eq!(policy.next(&only, 12, retry(None)), Next::Again(policy.cap));
+        let asked = Duration::from_secs(900);
+        assert_eq!(policy.next(&only, 1000, retry(Some(asked))), Next::Again(asked));
+        assert_eq!(policy.next(&only, 12, Verdict::Reject { reason: "no".into() }), Next::Bury("no".into()));
+        let hopeless = |event, attempt| policy.hopeless(event, attempt);
+        assert!(!hopeless(Some(&plain), 96) && hopeless(Some(&plain), 97) && hopeless(None, 97));
+        assert!(!hopeless(Some(&only), 3_840) && hopeless(Some(&only), 3_841));
+    }
+
+    #[test]
     fn what_is_asked_for_is_kept_and_spread() {
-        let policy = RetryPolicy { base: Duration::from_secs(1), cap: Duration::from_secs(10), attempts: 6 };
+        let policy = RetryPolicy {
+            base: Duration::from_secs(1),
+            cap: Duration::from_secs(10),
+            attempts: 6,
+            ..RetryPolicy::default()
+        };
         let seconds = Duration::from_secs;
         for (asked, least, most) in [
             (seconds(60), seconds(60), seconds(66)),

@@ -1,7 +1,7 @@
 //! Readings on their way to `transform` and `publish`: sealed, and opened again.
 
-use ohx_domain::{Interval, Request, RunId};
-use ohx_events::envelope::{MAX_SEALED, request_of, sealed_data};
+use ohx_domain::{Interval, Request, RunId, SyncReason};
+use ohx_events::envelope::{MAX_SEALED, request_of, sealed_data, set_only_copy};
 use ohx_events::sealed::FetchedPart;
 use ohx_events::{Envelope, Event, Priority, types};
 use ohx_providers::Part;
@@ -54,9 +54,12 @@ impl Links {
             time: self.parts.clock.now(),
             traceparent: traceparent(),
         };
-        let (event, size) = envelope.sealed(&open.key, &fetched)?;
+        let (mut event, size) = envelope.sealed(&open.key, &fetched)?;
         if size > MAX_SEALED {
             return Err(LinkError::TooLarge { record: request.record.clone(), size });
+        }
+        if request.reason == SyncReason::Import {
+            set_only_copy(&mut event);
         }
         Ok(event)
     }

@@ -245,7 +245,7 @@ where
             let (answered, rest) = in_hand(work).await;
             let rest = async {
                 rest.await;
-                otlp::flush().await;
+                otlp::flush_soon().await;
             };
             let left = left(SystemClock.now(), deadline).saturating_sub(MARGIN);
             if tokio::time::timeout(left, rest).await.is_err() {

@@ -9,7 +9,7 @@
 //! Spans around calls to others have the level `trace`: the collector gets every level, and log lines, which show the
 //! innermost span, go on showing the request's.
 
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -21,12 +21,16 @@ use opentelemetry_otlp::{SpanExporter, WithExportConfig as _, WithHttpConfig as 
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 use tokio::runtime::Handle;
+use tokio::time::Instant;
 
 use crate::{SettingError, Settings, outbound};
 
 /// The process's exporter; `None` inside where none is configured.
 static PROVIDER: OnceLock<SdkTracerProvider> = OnceLock::new();
 
+/// How long an invocation waits for the collector, and for how long none does after one had to.
+const PATIENCE: Duration = Duration::from_millis(500);
+const QUIET: Duration = Duration::from_secs(60);
 /// How long the collector may take over one batch.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -83,6 +87,18 @@ pub async fn flush() {
     if !matches!(flushed, Ok(Ok(()))) {
         tracing::warn!("the last spans did not reach the collector");
     }
+}
+
+/// The same where somebody waits for it, at each invocation: for [`PATIENCE`] at most, and not at all for [`QUIET`] after a
+/// collector was away.
+pub(crate) async fn flush_soon() {
+    static AWAY: Mutex<Option<Instant>> = Mutex::new(None);
+    let away = || AWAY.lock().unwrap_or_else(PoisonError::into_inner);
+    if PROVIDER.get().is_none() || away().is_some_and(|since| since.elapsed() < QUIET) {
+        return;
+    }
+    let in_time = tokio::time::timeout(PATIENCE, flush()).await.is_ok();
+    *away() = (!in_time).then(Instant::now);
 }
 
 /// The outbound client, for the exporter's own thread: the call runs where sockets are watched.

@@ -16,9 +16,10 @@ use ohx_events::Function;
 use ohx_events::envelope::shown_type;
 use ohx_store::SharedStore;
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::timeout::RequestBodyTimeoutLayer;
 use tracing::{Instrument as _, field};
 
 use crate::linger::linger;
@@ -33,6 +34,12 @@ pub type Ready = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), String>>
 
 /// What a function shows on `/metrics` besides what all of them do: more lines of the same format, about other metrics.
 pub type More = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = String> + Send>> + Send + Sync>;
+
+/// How long a caller may be silent in the middle of a body.
+const SILENCE: Duration = Duration::from_secs(30);
+
+/// How long an end waits for requests: somewhat more than the four minutes that an event may take.
+const DRAIN: Duration = Duration::from_secs(250);
 
 /// How long an end waits for work that outlives its request, and for the store: well within the grace that a platform gives.
 const LAST: Duration = Duration::from_secs(20);
@@ -69,9 +76,12 @@ pub fn wrap_with(function: &'static str, router: Router, ready: Ready, more: Opt
             ([("content-type", "text/plain; version=0.0.4")], shown)
         }
     };
+    // The names with an underscore are where OpenFaaS looks unless it is told otherwise.
     let probes = Router::new()
         .route("/livez", get(async || StatusCode::OK))
-        .route("/readyz", get(readyz))
+        .route("/_/health", get(async || StatusCode::OK))
+        .route("/readyz", get(readyz.clone()))
+        .route("/_/ready", get(readyz))
         .route("/metrics", get(metrics));
     let observed = router
         .fallback(async || Problem::new(StatusCode::NOT_FOUND, "there is nothing at this address"))
@@ -84,8 +94,10 @@ pub fn wrap_with(function: &'static str, router: Router, ready: Ready, more: Opt
             )
             .into_response()
         }))
-        .layer(middleware::from_fn(linger))
-        .layer(middleware::from_fn(move |request: Request, next: Next| observe(function, request, next)));
+        .layer(RequestBodyTimeoutLayer::new(SILENCE))
+        .layer(middleware::from_fn(move |request: Request, next: Next| observe(function, request, next)))
+        // Outside of what is measured: reading on is for the caller's sake.
+        .layer(middleware::from_fn(linger));
     probes.merge(observed)
 }
 
@@ -147,7 +159,7 @@ pub async fn shutdown_signal() {
     }
 }
 
-/// Serves on a port until `shutdown`, then finishes what is in hand.
+/// Serves on a port until `shutdown`, then finishes what is in hand, and what [`spawn`] goes on with.
 ///
 /// # Errors
 /// Where the socket fails.
@@ -156,8 +168,29 @@ pub async fn serve_on(
     app: Router,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
+    let (held, mut in_hand) = mpsc::channel(1);
+    let app = app.layer(middleware::from_fn(move |request: Request, next: Next| {
+        IN_HAND.scope(held.clone(), next.run(request))
+    }));
     let app = app.into_make_service_with_connect_info::<SocketAddr>();
-    axum::serve(listener, app).with_graceful_shutdown(shutdown).await
+    let (told, mut ends) = watch::channel(false);
+    let serving = axum::serve(listener, app).with_graceful_shutdown(async move {
+        shutdown.await;
+        told.send_replace(true);
+    });
+    let too_long = async {
+        let _told = ends.wait_for(|ends| *ends).await.is_ok();
+        tokio::time::sleep(DRAIN).await;
+    };
+    tokio::select! {
+        served = serving => served?,
+        () = too_long => tracing::warn!("a request is cut off: it has lasted longer than any of ours may"),
+    }
+    // What has been answered before it was finished: the router is gone, and only such work still holds a sender.
+    if tokio::time::timeout(LAST, in_hand.recv()).await.is_err() {
+        tracing::warn!("not everything in hand was finished in time");
+    }
+    Ok(())
 }
 
 /// A function, ready to be served.
@@ -220,11 +253,6 @@ where
         let events = events.map(|(to, store)| lambda::Events::new(to, store, &app, &settings)).transpose()?;
         return lambda::run(app, events).await;
     }
-    let (held, mut in_hand) = mpsc::channel(1);
-    // A layer within `wrap`'s, which all of the function's own routes have, and no probe.
-    let router = router.layer(middleware::from_fn(move |request: Request, next: Next| {
-        IN_HAND.scope(held.clone(), next.run(request))
-    }));
     let app = wrap_with(function, router, ready, more);
     let listener = TcpListener::bind(("0.0.0.0", port))
         .await
@@ -247,10 +275,6 @@ where
                 }
             }
         }
-    }
-    // What has been answered before it was finished: the router is gone, and only such work still holds a sender.
-    if tokio::time::timeout(LAST, in_hand.recv()).await.is_err() {
-        tracing::warn!(function, "not everything in hand was finished in time");
     }
     if let Some(store) = store {
         // A connection that a server has forgotten must not keep the process.

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use cloudevents::AttributesReader as _;
+use ohx_bus::retry::RetryPolicy;
 use ohx_bus::{Bus as _, BusError};
 use ohx_bus_redis::{RedisBus, RedisRelay, RelayConfig, SetupError};
 use ohx_events::{Event, Function, Priority, types};
@@ -42,7 +43,8 @@ impl Relay {
         let shutdown = async move {
             let _: Result<(), _> = stopped.await;
         };
-        let task = tokio::spawn(async move { relay.run(deliver, graves, quick(2), shutdown).await.unwrap() });
+        let policy = RetryPolicy { handed_out: 2, ..quick(2) };
+        let task = tokio::spawn(async move { relay.run(deliver, graves, policy, shutdown).await.unwrap() });
         Self { stop, task }
     }
 

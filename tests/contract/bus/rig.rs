@@ -58,7 +58,7 @@ impl Options {
 
 /// A policy that does not make tests wait.
 pub(crate) fn quick(attempts: u32) -> RetryPolicy {
-    RetryPolicy { base: Duration::from_millis(10), cap: Duration::from_millis(40), attempts }
+    RetryPolicy { base: Duration::from_millis(10), cap: Duration::from_millis(40), attempts, handed_out: 8 }
 }
 
 enum Bus {

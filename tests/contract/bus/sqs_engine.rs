@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use aws_sdk_sqs::types::{MessageAttributeValue, QueueAttributeName as Attribute};
 use cloudevents::AttributesReader as _;
+use ohx_bus::retry::RetryPolicy;
 use ohx_bus::{Bus as _, BusError};
 use ohx_bus_sqs::{Place, RelayConfig, SqsBus, SqsRelay};
 use ohx_domain::{Clock, Instant, ManualClock, SystemClock};
@@ -46,7 +47,8 @@ impl Relay {
         let shutdown = async move {
             let _: Result<(), _> = stopped.await;
         };
-        let task = tokio::spawn(async move { relay.run(deliver, graves, quick(2), shutdown).await });
+        let policy = RetryPolicy { handed_out: 2, ..quick(2) };
+        let task = tokio::spawn(async move { relay.run(deliver, graves, policy, shutdown).await });
         Self { stop, task }
     }
 
@@ -322,6 +324,24 @@ async fn queues_that_are_missing_are_named() {
     assert!(error.contains("ohx migrate --queues"), "{error}");
     bus.create().await.unwrap();
     bus.ping().await.unwrap();
+    sqs.assert_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_queue_that_is_gone_does_not_hold_up_the_others() {
+    let sqs = TestSqs::new().await;
+    let bus = SqsBus::connect(&sqs.place);
+    let gone = sqs.url(Function::Fetch, Priority::High);
+    sqs.client().await.delete_queue().queue_url(&gone).send().await.unwrap();
+    bus.publish((0..80).map(sync).collect()).await.unwrap();
+    let functions = Functions::new(|_| async { status(204) });
+    let relay = Relay::start(&sqs.place, sqs_config(), &functions, &Arc::new(Graves::default())).await;
+    // A pause of up to five seconds before each four of them would take far longer.
+    let all = until(async || functions.calls().len() == 80);
+    tokio::time::timeout(Duration::from_secs(30), all).await.expect("the other queues flow");
+    bus.create().await.unwrap();
+    settled(&bus).await;
+    relay.finish().await;
     sqs.assert_clean().await;
 }
 

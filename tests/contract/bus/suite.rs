@@ -44,6 +44,8 @@ over_all!(
     a_failing_handler_is_called_until_it_succeeds,
     retry_after_is_honoured,
     exhausted_attempts_end_as_a_dead_letter_without_payload,
+    what_nobody_else_has_is_tried_until_it_is_taken,
+    what_outlasts_an_outage_of_the_dead_letters_is_delivered,
     a_refusal_is_a_dead_letter_at_once,
     a_success_with_a_body_is_a_failure,
     a_panicking_handler_is_called_again,
@@ -144,7 +146,7 @@ mod promises {
     }
 
     pub(super) async fn a_failing_handler_is_called_until_it_succeeds(options: Options) {
-        let codes = [500, 503, 404, 408, 409, 429];
+        let codes = [500, 503, 404, 408, 409, 429, 302, 401, 403];
         let options = Options { policy: quick(codes.len() as u32 + 1), ..options };
         let functions =
             Functions::new(move |call| async move { status(*codes.get(call.nth - 1).unwrap_or(&200)) });
@@ -192,10 +194,47 @@ mod promises {
         rig.finish().await;
     }
 
+    pub(super) async fn what_nobody_else_has_is_tried_until_it_is_taken(options: Options) {
+        let functions = Functions::new(|call| async move {
+            match (call.event.id(), call.nth) {
+                ("brought", 1..8) => problem(503, "the EHR is away"),
+                ("refused", 1..5) => problem(503, "the EHR is away"),
+                ("refused", _) => problem(422, "no patient of ours"),
+                _ => status(200),
+            }
+        });
+        let rig = Rig::start(Options { policy: quick(3), ..options }, functions).await;
+        let events = ["brought", "refused"].map(|id| {
+            let mut event = event(id, types::RESOURCES_MAPPED, Priority::High);
+            ohx_events::envelope::set_only_copy(&mut event);
+            event
+        });
+        rig.bus().publish(events.into()).await.unwrap();
+        rig.idle().await;
+        assert_eq!(rig.functions.calls_of("brought").len(), 8);
+        assert_eq!(rig.functions.calls_of("refused").len(), 5);
+        let letters = rig.graves.letters();
+        assert_eq!(letters.len(), 1, "{letters:?}");
+        assert_eq!((letters[0].event.id(), letters[0].reason.as_str()), ("refused", "no patient of ours"));
+        rig.finish().await;
+    }
+
+    pub(super) async fn what_outlasts_an_outage_of_the_dead_letters_is_delivered(options: Options) {
+        // The database is away: functions fail, and no dead letter can be kept.
+        let functions = Functions::new(|call| async move { status(if call.nth < 6 { 503 } else { 204 }) });
+        let rig = Rig::start(Options { policy: quick(2), ..options }, functions).await;
+        *rig.graves.refusals.lock().unwrap() = 100;
+        rig.bus().publish(vec![sync("patient")]).await.unwrap();
+        rig.idle().await;
+        assert_eq!(rig.functions.calls().len(), 6);
+        assert!(rig.graves.letters().is_empty());
+        rig.finish().await;
+    }
+
     pub(super) async fn a_refusal_is_a_dead_letter_at_once(options: Options) {
         let functions = Functions::new(|call| async move { status(call.event.id().parse().unwrap()) });
         let rig = Rig::start(options, functions).await;
-        let codes = ["301", "400", "401", "403", "405", "410", "413", "422", "425"];
+        let codes = ["400", "405", "410", "413", "422", "425"];
         rig.bus().publish(codes.iter().map(sync).collect()).await.unwrap();
         rig.idle().await;
         assert_eq!(rig.functions.calls().len(), codes.len());
