@@ -17,7 +17,7 @@ run: ## shows the main job: demo patients, a simulated provider, a small FHIR se
 	@$(CARGO) run --quiet --locked -p ohx -- demo $(ARGS)
 
 test: ## runs everything: installs PostgreSQL and Redis where they are missing, starts and stops its own
-	@tests/needs cc postgres redis ministack r5 ehr-auth medplum fhir-resources chromium browser spectral schemathesis
+	@tests/needs cc postgres redis ministack r5 ehr-auth medplum fhir-resources chromium browser spectral schemathesis promtool
 	@tests/timed "build tests" $(CARGO) test --workspace --locked --no-run --quiet
 	@tests/timed "build functions" $(CARGO) build --workspace --bins --locked --quiet
 	@tests/timed "run tests" tests/with-services --sqs tests/suites
@@ -35,7 +35,7 @@ test-hfs: ## writes to Helios HFS, a full FHIR R5 server, which is built once (1
 	@tests/timed "run HFS tests" $(CARGO) test -p ohx-tests --test ehr --locked --quiet -- --include-ignored hfs::
 
 test-knative: ## holds every function against what Knative asks of it, prints cold starts, and checks the manifests
-	@tests/needs cc postgres redis
+	@tests/needs cc postgres redis promtool
 	@tests/timed "build functions" $(CARGO) build --workspace --bins --locked --quiet
 	@tests/timed "build the contract" $(CARGO) test --workspace --test knative --locked --no-run --quiet
 	@tests/timed "contract" tests/with-services $(CARGO) test --workspace --test knative --locked --quiet -- --nocapture

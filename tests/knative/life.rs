@@ -148,6 +148,9 @@ async fn every_function_starts_answers_probes_and_ends_with_what_it_has_in_hand(
             let text = answer.text().await.unwrap();
             // What a scraper reads, or nothing.
             assert!(text.lines().all(|line| line.starts_with('#') || line.starts_with("ohx_")), "{text}");
+            if probe == "metrics" {
+                follow_the_conventions(&text).await;
+            }
         }
         ends_well(process, requests.remove(function)).await;
         let took = cold_start(process).await;
@@ -161,6 +164,20 @@ async fn every_function_starts_answers_probes_and_ends_with_what_it_has_in_hand(
     assert_eq!(links.as_array().unwrap().len(), 1, "{links}");
     let letters = deployment.list("/api/publishers/dead-letters/").await;
     assert_eq!(letters.as_array().unwrap().len(), 1, "{letters}");
+}
+
+/// What Prometheus' own tool finds of names, types and help.
+async fn follow_the_conventions(metrics: &str) {
+    let mut promtool = tokio::process::Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("promtool: run tests/needs promtool");
+    promtool.stdin.take().unwrap().write_all(metrics.as_bytes()).await.unwrap();
+    let found = promtool.wait_with_output().await.unwrap();
+    assert!(found.status.success(), "{}\n{metrics}", String::from_utf8_lossy(&found.stderr));
 }
 
 /// A link that a gateway brings readings to: its address and token, and whose it is.

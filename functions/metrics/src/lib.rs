@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use ohx_bus::SharedBus;
 use ohx_domain::{Clock, Instant};
+use ohx_runtime::serve::spawn;
 use ohx_runtime::{More, Ready, SettingError, Settings, parts};
 use ohx_store::SharedStore;
 use tokio::sync::Mutex;
@@ -27,7 +28,7 @@ use crate::families::Families;
 /// How long a reading is kept unless told otherwise.
 const KEPT: Duration = Duration::from_secs(15);
 /// How long each part may take to answer: less than Prometheus waits by default, so that what the other part said still gets there.
-const LIMIT: Duration = Duration::from_secs(8);
+pub const LIMIT: Duration = Duration::from_secs(8);
 /// A reading is kept so many times as long as it took: a large database spends no more than a tenth of its time on it.
 const SHARE: u32 = 9;
 
@@ -141,7 +142,8 @@ impl Collector {
         let collector = Arc::clone(self);
         Arc::new(move || {
             let collector = Arc::clone(&collector);
-            Box::pin(async move { collector.text().await })
+            // A caller that hangs up does not end the reading: the next one would begin it again.
+            Box::pin(async move { spawn(async move { collector.text().await }).await.unwrap_or_default() })
         })
     }
 

@@ -58,7 +58,7 @@ impl RetryPolicy {
     pub fn hopeless(&self, event: Option<&Event>, attempt: u32) -> bool {
         // Two weeks, which is as long as SQS keeps a message.
         let times = if event.is_some_and(is_only_copy) { 40 } else { 1 };
-        attempt > self.handed_out.saturating_mul(times)
+        attempt > self.handed_out.max(self.attempts).saturating_mul(times)
     }
 }
 

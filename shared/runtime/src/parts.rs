@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ohx_bus::SharedBus;
 use ohx_bus::sink::{Sink, SinkBus};
@@ -44,7 +45,7 @@ const IDENTIFIERS: &str =
 const SINK_TOKEN: &str = "/oidc/token";
 
 /// How long a provider or an EHR may take over one call.
-const OUTBOUND_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
+const OUTBOUND_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl Parts {
     /// From settings, for a function that runs as its own process: `OHX_BUS` is `redis`, `sqs` or `http`.
@@ -111,6 +112,14 @@ pub fn ready(store: SharedStore, bus: SharedBus) -> Ready {
 /// # Errors
 /// [`SettingError`], and what the engine says.
 pub fn store(settings: &Settings) -> anyhow::Result<SharedStore> {
+    store_within(settings, Duration::ZERO)
+}
+
+/// The same, where the database ends what takes longer than `limit`; zero is no limit.
+///
+/// # Errors
+/// As [`store`].
+pub fn store_within(settings: &Settings, limit: Duration) -> anyhow::Result<SharedStore> {
     let url = settings
         .text("DATABASE_URL")
         .ok_or(SettingError::Missing { name: "DATABASE_URL", expected: DATABASE })?;
@@ -121,7 +130,7 @@ pub fn store(settings: &Settings) -> anyhow::Result<SharedStore> {
         );
     }
     let explain = |error: StoreError| anyhow::Error::new(error).context("DATABASE_URL");
-    Ok(Arc::new(PostgresStore::connect(url).map_err(explain)?))
+    Ok(Arc::new(PostgresStore::connect_within(url, limit).map_err(explain)?))
 }
 
 /// The bus that `OHX_BUS` names, for a function that runs as its own process.
@@ -148,7 +157,7 @@ pub fn bus(settings: &Settings) -> anyhow::Result<SharedBus> {
 ///
 /// # Errors
 /// [`SettingError`], and what TLS says of the certificates.
-pub fn sink(settings: &Settings, timeout: std::time::Duration) -> anyhow::Result<Sink> {
+pub fn sink(settings: &Settings, timeout: Duration) -> anyhow::Result<Sink> {
     let url = settings.url("K_SINK", "the broker's address, which Knative's SinkBinding sets")?;
     let client = match settings.text("K_CA_CERTS") {
         Some(authorities) => {

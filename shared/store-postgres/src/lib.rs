@@ -42,6 +42,15 @@ impl PostgresStore {
     /// # Errors
     /// [`StoreError::Address`] where `url` is not the address of a PostgreSQL database.
     pub fn connect(url: &str) -> Result<Self> {
+        Self::connect_within(url, Duration::ZERO)
+    }
+
+    /// The same; the database itself ends a statement that takes longer than `limit`, where that is not zero. Who stops waiting for
+    /// an answer does not end the statement, and would have the next one come on top of it.
+    ///
+    /// # Errors
+    /// As [`PostgresStore::connect`].
+    pub fn connect_within(url: &str, limit: Duration) -> Result<Self> {
         let malformed = |why: String| StoreError::Address { expected: ADDRESS, why };
         if !(url.starts_with("postgres://") || url.starts_with("postgresql://")) {
             return Err(malformed("it does not begin with postgres://".to_owned()));
@@ -55,6 +64,16 @@ impl PostgresStore {
             .max_connections(CONNECTIONS)
             .acquire_timeout(ACQUIRE)
             .idle_timeout(IDLE)
+            // Not as a parameter of the connection, which poolers refuse.
+            .after_connect(move |connection, _| {
+                Box::pin(async move {
+                    if !limit.is_zero() {
+                        let set = format!("SET statement_timeout = {}", limit.as_millis());
+                        sqlx::raw_sql(sqlx::AssertSqlSafe(set)).execute(connection).await?;
+                    }
+                    Ok(())
+                })
+            })
             .connect_lazy_with(options);
         Ok(Self { pool })
     }

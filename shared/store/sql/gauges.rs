@@ -2,8 +2,9 @@
 //!
 //! What each question costs: `count_freshness` walks side by side along an index of the active links and one of their
 //! coverage, and reads no table: a second or two of one core for a million links with five records each. `count_links` walks along
-//! the former. `count_open` and `count_gaps` read what is open, failed and given up, each by an index of its own, and no
-//! more; `count_letters` the letters; `count_outcomes` a few rows.
+//! the former. `count_open` and `count_gaps` read what is open, failed and given up, each by an index of its own; of what
+//! fails every night anew, one row is looked for among what was published. `count_letters` walks along an index of the letters;
+//! `count_outcomes` reads a few rows.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -61,7 +62,11 @@ impl Gauges for Engine {
                  SELECT r.link FROM requests r
                  WHERE r.state IN ('requested', 'fetching', 'fetched') AND r.requested_at < $1
                  UNION
-                 SELECT f.link FROM requests f WHERE f.state = 'failed' AND NOT EXISTS (
+                 SELECT f.link FROM (
+                     SELECT link, record, query_start, MAX(query_end) AS query_end, MAX(updated_at) AS updated_at
+                     FROM requests WHERE state = 'failed'
+                     GROUP BY link, record, query_start, CASE WHEN query_end IS NULL THEN 1 ELSE 0 END) AS f
+                 WHERE NOT EXISTS (
                      SELECT 1 FROM requests g WHERE g.link = f.link AND g.record = f.record AND g.state = 'published'
                          AND ((f.query_end IS NULL AND g.query_end IS NULL AND g.updated_at >= f.updated_at)
                            OR (f.query_end IS NOT NULL AND g.query_start <= f.query_start
