@@ -6,17 +6,23 @@
 //! has not come waits in the bus, as often as need be, and counts no attempt. What the
 //! patient or the app's plan does not allow ends the row with a note, and no other row of the link.
 
+use std::time::Duration;
+
 use axum::Router;
 use axum::extract::State;
 use axum::routing::post;
-use ohx_domain::{Instant, Interval, LinkState, Query, Request, RunId, SyncReason};
+use ohx_domain::{Instant, Interval, LinkState, Query, Request, RequestState, RunId, SyncReason};
 use ohx_events::envelope::{link_of, plain_data};
 use ohx_events::plain::SyncRequested;
 use ohx_events::{Event, Function, Priority};
 use ohx_link::{Class, LinkError, Links, OpenLink, Place, Turn};
 use ohx_providers::{App, Page, PageToken, Part, Provider, ProviderError};
 use ohx_runtime::event::heard;
+use ohx_runtime::parts::Parts;
 use ohx_runtime::{CloudEvent, EventFailure, EventReply};
+
+/// How long what was brought may be on its way: as long as SQS keeps a message.
+const HELD: Duration = Duration::from_secs(14 * 86_400);
 
 /// The function's routes: one event at `/`.
 pub fn router(links: Links) -> Router {
@@ -43,6 +49,10 @@ async fn fetch(links: &Links, event: &Event) -> Result<(), EventFailure> {
         }
         Some(request) if !request.state.is_open() => {
             tracing::info!(request = %asked.request, "already done");
+            return Ok(());
+        }
+        Some(request) if asked.reason == SyncReason::Import && is_on_its_way(links, &request) => {
+            tracing::info!(request = %asked.request, "brought, and on its way");
             return Ok(());
         }
         Some(_) => {}
@@ -88,6 +98,15 @@ async fn fetch(links: &Links, event: &Event) -> Result<(), EventFailure> {
         }
     }
     result
+}
+
+/// Whether all that was brought is in the hands of the bus: it is tried there until it is taken or refused, which may take as long
+/// as the EHR is away.
+fn is_on_its_way(links: &Links, request: &Request) -> bool {
+    let Parts { bus, clock, .. } = links.parts();
+    let lost = clock.now().checked_sub(HELD).unwrap_or(Instant::UNIX_EPOCH);
+    let since = bus.holds_since().map_or(lost, |since| since.max(lost));
+    request.state == RequestState::Fetched && request.updated_at >= since
 }
 
 /// The link or this record of it cannot be read: the window stays a hole, for when it can. There is nothing to retry, and

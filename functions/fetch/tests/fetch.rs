@@ -11,8 +11,8 @@ use cloudevents::{AttributesReader as _, Event};
 use http::{Request, StatusCode};
 use ohx_bus::{Bus, BusError};
 use ohx_domain::{
-    Clock as _, Interval, Link, LinkId, ManualClock, ProviderApp, Query, Request as Row, RequestState,
-    SyncId, SyncReason,
+    Clock as _, Instant, Interval, Link, LinkId, ManualClock, ProviderApp, Query, Request as Row, RequestId,
+    RequestState, RunId, SyncId, SyncReason,
 };
 use ohx_events::envelope::{parse_opened, sealed_data};
 use ohx_events::http_binding::to_binary;
@@ -39,6 +39,7 @@ struct Kept {
     /// What is to come later, and when.
     later: Mutex<Vec<(Event, Duration)>>,
     cannot_wait: AtomicBool,
+    holds_since: Mutex<Option<Instant>>,
 }
 
 #[async_trait]
@@ -51,6 +52,10 @@ impl Bus for Kept {
     async fn publish_after(&self, event: Event, delay: Duration) -> Result<(), BusError> {
         self.later.lock().unwrap().push((event, delay));
         Ok(())
+    }
+
+    fn holds_since(&self) -> Option<Instant> {
+        *self.holds_since.lock().unwrap()
     }
 
     fn can_wait(&self) -> bool {
@@ -112,6 +117,16 @@ impl World {
     }
 
     async fn fetch_for(&self, record: &str, reason: SyncReason) -> (StatusCode, Row) {
+        self.fetch_after(record, reason, async |_| {}).await
+    }
+
+    /// The same, when something else has been done about the row.
+    async fn fetch_after(
+        &self,
+        record: &str,
+        reason: SyncReason,
+        before: impl AsyncFnOnce(RequestId),
+    ) -> (StatusCode, Row) {
         let now = self.clock.now();
         let link = self.links.get(self.link).await.unwrap();
         let asking = Asking {
@@ -125,6 +140,7 @@ impl World {
         let Asked::Requested(id) = self.links.ask(&link, &asking).await.unwrap() else { panic!("merged") };
         let event = self.kept.now.lock().unwrap().pop().unwrap();
         assert_eq!(event.ty(), types::SYNC_REQUESTED);
+        before(id).await;
         (
             self.deliver(event).await.status(),
             self.links.parts().store.request_by_id(id).await.unwrap().unwrap(),
@@ -258,4 +274,23 @@ async fn a_row_of_readings_that_were_brought_ends_without_a_call() {
     assert_eq!((answer, row.state), (StatusCode::NO_CONTENT, RequestState::Failed));
     assert!(row.note.unwrap().contains("bring the same again"));
     assert_eq!(world.withings.stats(), before, "the provider is not asked");
+}
+
+/// What a bus holds is tried until the EHR is there again. A nightly run that comes by meanwhile does not end its row.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_of_readings_that_are_on_their_way_stays_open() {
+    let world = World::new().await;
+    let sent_on = async |id| {
+        let (store, now) = (&world.links.parts().store, world.clock.now());
+        store.begin_fetch(id, now).await.unwrap().unwrap();
+        store.fetched(id, RunId::new(), 1, None, now).await.unwrap();
+        world.clock.advance(Duration::from_secs(13 * 86_400));
+    };
+    let ask = async || world.fetch_after("getmeas", SyncReason::Import, sent_on).await;
+    let (answer, row) = ask().await;
+    assert_eq!((answer, row.state), (StatusCode::NO_CONTENT, RequestState::Fetched));
+    // One that forgets with its process has begun anew since.
+    *world.kept.holds_since.lock().unwrap() = Some(world.clock.now() + Duration::from_secs(86_400));
+    let (answer, row) = ask().await;
+    assert_eq!((answer, row.state), (StatusCode::NO_CONTENT, RequestState::Failed));
 }

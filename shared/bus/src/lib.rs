@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use ohx_domain::Instant;
 use ohx_events::{Event, Function, Priority};
 
 /// Why events could not be published. None of them may be taken for published then.
@@ -51,6 +52,11 @@ pub trait Bus: Send + Sync {
     /// `Retry-After`, and waiting counts among the broker's attempts.
     fn can_wait(&self) -> bool {
         true
+    }
+
+    /// Since when what was published is held until it is settled; `None` where it outlives the process that published it.
+    fn holds_since(&self) -> Option<Instant> {
+        None
     }
 
     /// Whether the broker answers.

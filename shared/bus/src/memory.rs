@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cloudevents::AttributesReader as _;
+use ohx_domain::{Clock as _, SystemClock};
 use ohx_events::{Event, Function, Priority, subscribers};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
@@ -66,6 +67,7 @@ struct Inner {
     open: AtomicUsize,
     emptied: Notify,
     closed: watch::Sender<bool>,
+    begun: ohx_domain::Instant,
 }
 
 #[derive(Default)]
@@ -318,6 +320,7 @@ impl MemoryBus {
             open: AtomicUsize::new(0),
             emptied: Notify::new(),
             closed: watch::Sender::new(false),
+            begun: SystemClock.now(),
         }))
     }
 
@@ -418,6 +421,10 @@ impl Bus for MemoryBus {
             }
         }
         Ok(())
+    }
+
+    fn holds_since(&self) -> Option<ohx_domain::Instant> {
+        Some(self.0.begun)
     }
 
     async fn ping(&self) -> Result<(), BusError> {
