@@ -50,7 +50,9 @@ async fn one_bad_message_changes_nothing_for_its_neighbours() {
         record("unreadable", "{", 1, None),
         record("refused", &connected("2", UNKNOWN), 1, None),
         record("early", &connected("3", &link), 1, Some("86400000")),
-        record("used-up", &connected("4", &link), 13, None),
+        // The database was away for hours: neither delivered nor kept until now.
+        record("patient", &connected("8", &link), 90, None),
+        record("used-up", &connected("4", &link), 97, None),
     ]});
     let answer = deployment.lambda().invoke("nightly", &batch).await.expect("an answer");
     assert_eq!(failures(&answer), ["early"], "{answer}");
