@@ -76,8 +76,8 @@ pub type SharedBus = Arc<dyn Bus>;
 pub enum Verdict {
     /// A 2xx with an empty body: done.
     Done,
-    /// No answer, 404, 408, 409, 429 or 5xx, or a 2xx with a body: later again, not before `after` if the function
-    /// said so. (425 is not among them: Knative sends it straight to the dead letters.)
+    /// No answer, a redirect, 401, 403, 404, 408, 409, 429 or 5xx, or a 2xx with a body: later again, not before `after` if the
+    /// function said so. (425 is not among them: Knative sends it straight to the dead letters.)
     Retry {
         /// The function's `Retry-After`.
         after: Option<Duration>,

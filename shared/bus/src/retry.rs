@@ -56,8 +56,8 @@ impl RetryPolicy {
     /// worth another attempt. Far beyond [`RetryPolicy::attempts`]: while the database that keeps dead letters is away, every
     /// attempt fails and none can end.
     pub fn hopeless(&self, event: Option<&Event>, attempt: u32) -> bool {
-        // Two weeks, which is as long as SQS keeps a message.
-        let times = if event.is_some_and(is_only_copy) { 40 } else { 1 };
+        // Nearly two weeks, which is as long as SQS keeps a message.
+        let times = if event.is_some_and(is_only_copy) { 10 } else { 1 };
         attempt > self.handed_out.max(self.attempts).saturating_mul(times)
     }
 }
@@ -83,7 +83,9 @@ impl RetryPolicy {
             Verdict::Retry { after, reason } => match self.wait(attempt, after) {
                 Some(wait) => Next::Again(wait),
                 None if is_only_copy(event) => {
-                    Next::Again(after.unwrap_or_default().clamp(self.cap, MAX_RETRY_AFTER.max(self.cap)))
+                    // Less often after a while: SQS hands a message out a thousand times at most, and keeps it for two weeks.
+                    let least = if attempt > self.handed_out { self.cap * 4 } else { self.cap };
+                    Next::Again(after.unwrap_or_default().clamp(least, MAX_RETRY_AFTER.max(least)))
                 }
                 None => Next::Bury(reason),
             },
@@ -120,11 +122,12 @@ mod tests {
         assert_eq!(policy.next(&plain, 12, retry(None)), Next::Bury("away".into()));
         assert_eq!(policy.next(&only, 12, retry(None)), Next::Again(policy.cap));
         let asked = Duration::from_secs(900);
-        assert_eq!(policy.next(&only, 1000, retry(Some(asked))), Next::Again(asked));
+        assert_eq!(policy.next(&only, 12, retry(Some(asked))), Next::Again(asked));
+        assert_eq!(policy.next(&only, 97, retry(Some(asked))), Next::Again(policy.cap * 4));
         assert_eq!(policy.next(&only, 12, Verdict::Reject { reason: "no".into() }), Next::Bury("no".into()));
         let hopeless = |event, attempt| policy.hopeless(event, attempt);
         assert!(!hopeless(Some(&plain), 96) && hopeless(Some(&plain), 97) && hopeless(None, 97));
-        assert!(!hopeless(Some(&only), 3_840) && hopeless(Some(&only), 3_841));
+        assert!(!hopeless(Some(&only), 960) && hopeless(Some(&only), 961));
     }
 
     #[test]
