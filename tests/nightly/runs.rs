@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use cloudevents::AttributesReader as _;
 use http::StatusCode;
-use ohx_domain::{LinkId, Query, Request, SyncReason};
+use ohx_domain::{LinkId, PushState, Query, Request, SyncReason};
 use ohx_events::envelope::plain_data;
 use ohx_events::plain::{LinkConnected, SyncRequested};
 use ohx_events::{Envelope, Priority, types};
 use ohx_store::{Night, OpenRequests, Prediction, SharedStore};
 use ohx_store_postgres::PostgresStore;
 use ohx_store_sqlite::SqliteStore;
+
+use serde_json::json;
 
 use crate::world::{World, clock};
 
@@ -146,6 +148,62 @@ async fn a_run_that_is_cut_off_is_gone_on_with() {
     let told: BTreeSet<_> =
         told.iter().map(|event| plain_data::<SyncRequested>(event).unwrap().request).collect();
     assert_eq!(told.len(), rows.len(), "and everything is told of in the end");
+}
+
+/// What was asked for tonight, and answered, is not asked for by a second run of the night; what came to nothing is. Who wants
+/// everything says so; and the next night is another.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_run_of_a_night_asks_for_what_came_to_nothing() {
+    let (world, ids) = many(sqlite().await, 3).await;
+    world.app("omron").await;
+    let polled = world.link_to("omron", 3).await;
+    let store = &world.links.parts().store;
+    for link in [ids[0], polled] {
+        store.set_push_state(link, &PushState::Polling { reason: "it is".into() }).await.unwrap();
+    }
+    let answer = async |fails: LinkId| {
+        let now = ohx_domain::Clock::now(&*world.clock);
+        for row in open(&world).await {
+            store.begin_fetch(row.id, now).await.unwrap();
+            match row.link == fails {
+                true => store.fail(row.id, "out of order", now).await.unwrap(),
+                false => {
+                    store.fetched(row.id, ohx_domain::RunId::new(), 0, Some(now), now).await.unwrap();
+                }
+            }
+        }
+    };
+    let looks = || {
+        let events = world.queue.all();
+        events.iter().filter(|event| event.ty() == types::PUSH_REQUESTED).count()
+    };
+    let asked = async || open(&world).await.iter().map(|row| row.link).collect::<BTreeSet<_>>();
+    let everybody: BTreeSet<_> = ids.iter().copied().chain([polled]).collect();
+
+    assert_eq!(world.night().await, StatusCode::NO_CONTENT);
+    assert_eq!((asked().await, looks()), (everybody.clone(), 2));
+    let first = store.last_night().await.unwrap().unwrap();
+    world.clock.advance(Duration::from_secs(60));
+    answer(ids[1]).await;
+
+    world.clock.advance(Duration::from_secs(3 * 3600));
+    assert_eq!(world.night().await, StatusCode::NO_CONTENT);
+    assert_eq!((asked().await, looks()), (BTreeSet::from([ids[1]]), 0));
+    let second = store.last_night().await.unwrap().unwrap();
+    assert_eq!((second.started, second.predicted), (first.started, first.predicted), "the same night");
+    assert!(second.completed > first.completed);
+    answer(polled).await;
+
+    assert_eq!(world.night_of(&json!({ "all": true })).await, StatusCode::NO_CONTENT);
+    assert_eq!((asked().await, looks()), (everybody.clone(), 2));
+    answer(polled).await;
+    world.clock.advance(Duration::from_secs(21 * 3600));
+    assert_eq!(world.night_of(&json!("what another clock says")).await, StatusCode::NO_CONTENT);
+    assert_eq!(
+        (asked().await, looks()),
+        (everybody, 4),
+        "and it is time to look at the others' subscriptions"
+    );
 }
 
 /// A link that is connected again lacks a stretch of time, and is asked for no more than that: at once, but after those

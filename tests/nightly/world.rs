@@ -186,6 +186,11 @@ impl World {
 
     /// Lets `nightly` run.
     pub(crate) async fn night(&self) -> StatusCode {
+        self.night_of(&serde_json::json!({})).await
+    }
+
+    /// The same, by a ping that says this.
+    pub(crate) async fn night_of(&self, ping: &serde_json::Value) -> StatusCode {
         let envelope = ohx_events::Envelope {
             id: format!("nightly.{}", self.clock.now()),
             event_type: ohx_events::types::PING,
@@ -196,7 +201,7 @@ impl World {
             time: self.clock.now(),
             traceparent: None,
         };
-        let event = envelope.plain(&serde_json::json!({})).unwrap();
+        let event = envelope.plain(ping).unwrap();
         assert!(!event.id().is_empty());
         self.deliver(ohx_nightly::router(self.links.clone()), &event).await
     }

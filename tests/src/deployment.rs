@@ -309,7 +309,7 @@ impl Deployment {
         answer.text().await.expect("a text")
     }
 
-    /// Sends the nightly ping: to the function in many processes. One process has a timer of its own for that.
+    /// Sends the nightly ping, for everything: to the function in many processes. One process has a timer of its own for that.
     pub async fn ping_nightly(&self) {
         if let Some(lambda) = &self.lambda {
             let schedule = serde_json::json!({
@@ -330,7 +330,7 @@ impl Deployment {
             .header("ce-source", "/cron")
             .header("ce-type", "dev.knative.sources.ping")
             .header("content-type", "application/json")
-            .body("{}")
+            .body(r#"{"all": true}"#)
             .send()
             .await
             .expect("nightly answers");

@@ -26,13 +26,18 @@ use ohx_events::{Event, Priority, types};
 use ohx_link::{Class, LinkError, Links};
 use ohx_runtime::{CloudEvent, EventFailure, EventReply};
 use ohx_store::LinkFilter;
+use serde::Deserialize;
 
+use plan::Run;
 pub use plan::{Planned, STALE, resume};
 
 /// Links read from the store, and planned, together.
 const PAGE: u32 = 500;
 /// Pages planned at the same time.
 const PAGES_AT_ONCE: usize = 4;
+/// A run that begins sooner than this after the night's first goes on with that night: a ping that was delivered again, or a second
+/// one, for what the first could not do. Who wants everything asked again says so.
+const NIGHT: Duration = Duration::from_secs(4 * 3600);
 /// Quotas of patients are by the hour at most: one that nobody has used for so long is full.
 const KEEP_QUOTAS: Duration = Duration::from_secs(24 * 3600);
 
@@ -46,6 +51,14 @@ pub fn with_plain_clock(router: Router) -> Router {
     router.layer(middleware::from_fn(clock::ping))
 }
 
+/// What a clock may say with its ping.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(default)]
+struct Ping {
+    /// Everything is to be asked for, however short ago the last run was.
+    all: bool,
+}
+
 async fn handle(State(links): State<Links>, CloudEvent(event): CloudEvent) -> EventReply {
     let mut result = on_event(&links, &event).await;
     if event.ty() == types::PUSH_REQUESTED {
@@ -57,7 +70,9 @@ async fn handle(State(links): State<Links>, CloudEvent(event): CloudEvent) -> Ev
 async fn on_event(links: &Links, event: &Event) -> Result<(), EventFailure> {
     match event.ty() {
         types::PING => {
-            let planned = all(links).await?;
+            // Other clocks send other data, or none.
+            let ping: Ping = plain_data(event).unwrap_or_default();
+            let planned = all(links, ping).await?;
             tracing::info!(?planned, "nightly run planned");
             Ok(())
         }
@@ -65,7 +80,8 @@ async fn on_event(links: &Links, event: &Event) -> Result<(), EventFailure> {
             let connected: LinkConnected = plain_data(event)?;
             let link = links.get(link_of(event)?).await?;
             let reason = if connected.again { SyncReason::Reconnect } else { SyncReason::Backfill };
-            let planned = plan::page(links, std::slice::from_ref(&link), reason).await?;
+            let run = Run { reason, night: None };
+            let planned = plan::page(links, std::slice::from_ref(&link), run).await?;
             tracing::info!(?planned, link = %link_of(event)?, "link planned");
             Ok(())
         }
@@ -84,19 +100,24 @@ async fn on_event(links: &Links, event: &Event) -> Result<(), EventFailure> {
 
 /// Plans every active link, page after page, some pages at once: the run's memory does not grow with the number of links. The
 /// database or the bus failing ends the run, to be repeated: what is asked already is not asked again.
-async fn all(links: &Links) -> Result<Planned, EventFailure> {
+async fn all(links: &Links, ping: Ping) -> Result<Planned, EventFailure> {
     let parts = links.parts();
-    forecast::begin(links).await?;
+    let now = parts.clock.now();
+    let began = parts.store.last_night().await?.map(|night| night.started);
+    let night = began.filter(|began| !ping.all && (now - NIGHT..=now).contains(began));
+    if night.is_none() {
+        forecast::begin(links).await?;
+    }
+    let run = Run { reason: SyncReason::Nightly, night };
     let pages = stream::try_unfold((links.clone(), None), next_page);
     // Pages are read and planned by turns that never stand still: one that waited for the next page with a connection in hand
     // could wait for itself.
     let total = pages
-        .map_ok(|page| planned(links.clone(), page))
+        .map_ok(|page| planned(links.clone(), page, run))
         .try_buffer_unordered(PAGES_AT_ONCE)
         .try_fold(Planned::default(), add)
         .await?;
     let ending = links.resume_erasures().await?;
-    let now = parts.clock.now();
     let pruned = parts.store.prune(now - plan::KEEP_FINISHED).await?;
     let buckets = parts.store.prune_quotas(now - KEEP_QUOTAS).await?;
     parts.store.end_night(parts.clock.now()).await?;
@@ -119,6 +140,6 @@ async fn add(mut total: Planned, more: Planned) -> Result<Planned, LinkError> {
     Ok(total)
 }
 
-async fn planned(links: Links, page: Vec<Link>) -> Result<Planned, LinkError> {
-    plan::page(&links, &page, SyncReason::Nightly).await
+async fn planned(links: Links, page: Vec<Link>, run: Run) -> Result<Planned, LinkError> {
+    plan::page(&links, &page, run).await
 }

@@ -57,15 +57,25 @@ impl std::ops::AddAssign for Planned {
 
 type Asked = (App, Arc<dyn Provider>);
 
+/// What a run is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Run {
+    /// Why it asks.
+    pub reason: SyncReason,
+    /// When the night began that this run goes on with: what was asked since, and answered, is not asked again. `None` where
+    /// nothing came before it.
+    pub night: Option<Instant>,
+}
+
 /// Plans links: a page of them, in the order of their ids. One whose app is not configured is logged and holds up no other.
-pub(crate) async fn page(links: &Links, page: &[Link], reason: SyncReason) -> Result<Planned, LinkError> {
-    let (mut total, mut contested) = once(links, page, reason).await?;
+pub(crate) async fn page(links: &Links, page: &[Link], run: Run) -> Result<Planned, LinkError> {
+    let (mut total, mut contested) = once(links, page, run).await?;
     for _ in 0..AGAIN {
         if contested.is_empty() {
             break;
         }
         let rest: Vec<Link> = page.iter().filter(|link| contested.contains(&link.id)).cloned().collect();
-        let (planned, still) = once(links, &rest, reason).await?;
+        let (planned, still) = once(links, &rest, run).await?;
         total += planned;
         contested = still;
     }
@@ -76,11 +86,7 @@ pub(crate) async fn page(links: &Links, page: &[Link], reason: SyncReason) -> Re
 }
 
 /// Plans links once. Gives those that somebody else planned meanwhile: nothing was asked for them.
-async fn once(
-    links: &Links,
-    page: &[Link],
-    reason: SyncReason,
-) -> Result<(Planned, BTreeSet<LinkId>), LinkError> {
+async fn once(links: &Links, page: &[Link], run: Run) -> Result<(Planned, BTreeSet<LinkId>), LinkError> {
     let (Some(first), Some(last)) = (page.first(), page.last()) else { return Ok(Default::default()) };
     let (store, now) = (&links.parts().store, links.parts().clock.now());
     // In this order: what completes in between is then in the coverage.
@@ -90,7 +96,7 @@ async fn once(
     let mut covered = by_link(store.coverage_between(first.id, last.id).await?, |(link, ..)| *link);
 
     let mut apps = HashMap::new();
-    let mut plan = Plan { now, reason, new: Vec::new(), cursors: Vec::new(), planned: Planned::default() };
+    let mut plan = Plan { now, run, new: Vec::new(), cursors: Vec::new(), planned: Planned::default() };
     let mut repeated = Vec::new();
     for link in page.iter().filter(|link| link.state == LinkState::Active) {
         let unfinished = open.remove(&link.id).unwrap_or_default();
@@ -101,7 +107,8 @@ async fn once(
         };
         plan.planned.links += 1;
         // A consent found these open on purpose; nobody may be at work on them any more.
-        let lost = |request: &&Request| reason != SyncReason::Nightly || request.updated_at <= now - STALE;
+        let lost =
+            |request: &&Request| run.reason != SyncReason::Nightly || request.updated_at <= now - STALE;
         for request in unfinished.iter().filter(lost) {
             repeated.push(links.sync_event(link, request, "nightly")?);
         }
@@ -122,8 +129,10 @@ async fn once(
     planned.unfinished = repeated.len() as u64;
     let mut events = repeated;
     let by_id: HashMap<LinkId, &Link> = page.iter().map(|link| (link.id, link)).collect();
+    let mut asked = BTreeSet::new();
     for new in new.into_iter().filter(|new| !contested.contains(&new.link)) {
         let Some(link) = by_id.get(&new.link) else { continue };
+        asked.insert(link.id);
         match new.query {
             Query::Window(_) => planned.holes += 1,
             Query::Since { .. } => planned.changes += 1,
@@ -135,14 +144,15 @@ async fn once(
     for (kind, count) in counts {
         PLANNED.with_label_values(&[kind]).inc_by(count);
     }
-    // After the asking: readings come first.
+    // After the asking: readings come first. Where a night is gone on with, those that were asked before were looked at before.
+    let looked_at = |link: &Link| run.night.is_some() && !asked.contains(&link.id);
     for link in page.iter().filter(|link| link.state == LinkState::Active && !contested.contains(&link.id)) {
         let asks = apps
             .get(&link.provider)
             .and_then(Option::as_ref)
             .is_some_and(|(app, _)| ohx_providers::kind(&app.config.kind).is_none_or(|kind| kind.consent));
-        if asks && push::is_due(link, now) {
-            let priority = if reason == SyncReason::Nightly { Priority::Low } else { Priority::High };
+        if asks && !looked_at(link) && push::is_due(link, now) {
+            let priority = if run.reason == SyncReason::Nightly { Priority::Low } else { Priority::High };
             events.push(push::event(links, link, 0, priority)?);
         }
     }
@@ -189,7 +199,7 @@ async fn app<'a>(
 /// What is to be asked.
 struct Plan {
     now: Instant,
-    reason: SyncReason,
+    run: Run,
     new: Vec<NewRequest>,
     cursors: Vec<(LinkId, Record, Instant)>,
     planned: Planned,
@@ -207,10 +217,11 @@ impl Plan {
     ) {
         let now = self.now;
         let Some(start) = link.history_start else { return };
+        let connected = link.connected_at.map(|connected| connected - SKEW);
         let mut cursor = known.and_then(|known| known.cursor);
-        if let (true, None, Some(connected)) = (spec.changes, cursor, link.connected_at) {
-            cursor = Some(connected - SKEW);
-            self.cursors.push((link.id, spec.record.clone(), connected - SKEW));
+        if let (true, None, Some(connected)) = (spec.changes, cursor, connected) {
+            cursor = Some(connected);
+            self.cursors.push((link.id, spec.record.clone(), connected));
         }
         let mut covered = known.map(|known| known.published.clone()).unwrap_or_default();
         let mut asks_for_changes = false;
@@ -223,7 +234,7 @@ impl Plan {
                 }
             }
         }
-        let reason = self.reason;
+        let reason = self.run.reason;
         let new = |query| NewRequest {
             id: RequestId::new(),
             sync,
@@ -234,16 +245,23 @@ impl Plan {
         };
         // A link that was connected, or connected again, lacks a stretch of time; what changed before is for the night.
         if reason == SyncReason::Nightly && !asks_for_changes {
-            match cursor.filter(|_| spec.changes) {
-                Some(cursor) => {
+            let changes = cursor.filter(|_| spec.changes);
+            let last = changes.or(known.and_then(|known| known.reread));
+            // A cursor that is where the consent has put it is no answer.
+            let tonight = |last: &Instant| {
+                Some(*last) != connected && self.run.night.is_some_and(|night| *last >= night - SKEW)
+            };
+            match (last.filter(tonight), changes) {
+                // Answered already. What has come since is for the next night.
+                (Some(last), _) => insert_until_now(&mut covered, last, now),
+                (None, Some(cursor)) => {
                     let since = cursor - spec.overlap;
                     self.new.push(new(Query::Since { since }));
                     insert_until_now(&mut covered, since, now);
                 }
                 // The provider cannot say what changed: what may have come late is read again, counted from the last night
                 // that did so, because nights may have been missed.
-                None => {
-                    let connected = link.connected_at.map(|connected| connected - SKEW);
+                (None, None) => {
                     let last = known.and_then(|known| known.reread).or(connected).unwrap_or(now).min(now);
                     covered
                         .remove(Interval { start: last - spec.overlap, end: now + Duration::from_secs(1) });
