@@ -51,7 +51,7 @@ async fn fetch(links: &Links, event: &Event) -> Result<(), EventFailure> {
             tracing::info!(request = %asked.request, "already done");
             return Ok(());
         }
-        Some(request) if asked.reason == SyncReason::Import && is_on_its_way(links, &request) => {
+        Some(request) if asked.reason == SyncReason::Import && is_on_its_way(links, &request).await? => {
             tracing::info!(request = %asked.request, "brought, and on its way");
             return Ok(());
         }
@@ -102,11 +102,11 @@ async fn fetch(links: &Links, event: &Event) -> Result<(), EventFailure> {
 
 /// Whether all that was brought is in the hands of the bus: it is tried there until it is taken or refused, which may take as long
 /// as the EHR is away.
-fn is_on_its_way(links: &Links, request: &Request) -> bool {
+async fn is_on_its_way(links: &Links, request: &Request) -> Result<bool, EventFailure> {
     let Parts { bus, clock, .. } = links.parts();
     let lost = clock.now().checked_sub(HELD).unwrap_or(Instant::UNIX_EPOCH);
-    let since = bus.holds_since().map_or(lost, |since| since.max(lost));
-    request.state == RequestState::Fetched && request.updated_at >= since
+    let since = bus.holds_since().await?.map_or(lost, |since| since.max(lost));
+    Ok(request.state == RequestState::Fetched && request.updated_at >= since)
 }
 
 /// The link or this record of it cannot be read: the window stays a hole, for when it can. There is nothing to retry, and

@@ -9,16 +9,17 @@ use std::time::Duration;
 use async_trait::async_trait;
 use cloudevents::{AttributesReader as _, Event};
 use http::{Request, StatusCode};
-use ohx_bus::{Bus, BusError};
+use ohx_bus::{Bury as _, Bus, BusError};
 use ohx_domain::{
     Clock as _, Instant, Interval, Link, LinkId, ManualClock, ProviderApp, Query, Request as Row, RequestId,
     RequestState, RunId, SyncId, SyncReason,
 };
-use ohx_events::envelope::{parse_opened, sealed_data};
+use ohx_events::envelope::{parse_opened, sealed_data, set_only_copy, without_data};
 use ohx_events::http_binding::to_binary;
 use ohx_events::sealed::FetchedPart;
-use ohx_events::types;
+use ohx_events::{Envelope, Function, Priority, types};
 use ohx_link::{Asked, Asking, Links, TokenPair, account_digest};
+use ohx_runtime::bury::StoreBury;
 use ohx_runtime::parts::Parts;
 use ohx_sandbox::withings::{Config, Fault, Person, Simulator};
 use ohx_seal::{Keyring, generate_key};
@@ -54,8 +55,8 @@ impl Bus for Kept {
         Ok(())
     }
 
-    fn holds_since(&self) -> Option<Instant> {
-        *self.holds_since.lock().unwrap()
+    async fn holds_since(&self) -> Result<Option<Instant>, BusError> {
+        Ok(*self.holds_since.lock().unwrap())
     }
 
     fn can_wait(&self) -> bool {
@@ -293,4 +294,50 @@ async fn a_row_of_readings_that_are_on_their_way_stays_open() {
     *world.kept.holds_since.lock().unwrap() = Some(world.clock.now() + Duration::from_secs(86_400));
     let (answer, row) = ask().await;
     assert_eq!((answer, row.state), (StatusCode::NO_CONTENT, RequestState::Failed));
+}
+
+/// A dead letter keeps no readings. Of what was brought nobody has them any more: its row says so at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_brought_and_is_given_up_ends_its_row() {
+    let world = World::new().await;
+    let store = &world.links.parts().store;
+    let bury = StoreBury::new(store.clone(), world.clock.clone());
+    for (record, brought, state) in
+        [("getmeas", true, RequestState::Failed), ("getactivity", false, RequestState::Fetched)]
+    {
+        let give_up = async |id: RequestId| {
+            let now = world.clock.now();
+            store.begin_fetch(id, now).await.unwrap().unwrap();
+            store.fetched(id, RunId::new(), 1, None, now).await.unwrap();
+            let envelope = Envelope {
+                id: format!("{id}.part.0"),
+                event_type: types::RECORDS_FETCHED,
+                source: "api",
+                link: world.link,
+                sync: None,
+                priority: Priority::Normal,
+                time: now,
+                traceparent: None,
+            };
+            let mut event = envelope.plain(&()).unwrap();
+            if brought {
+                set_only_copy(&mut event);
+            }
+            let bare = without_data(&event);
+            bury.bury(Function::Transform, &bare, "the EHR is away", 960).await.unwrap();
+            // Another part of it, or the same once more, after the row was pruned.
+            let gone = Envelope { id: format!("{}.part.0", RequestId::new()), ..envelope };
+            let mut gone = gone.plain(&()).unwrap();
+            set_only_copy(&mut gone);
+            bury.bury(Function::Transform, &gone, "the EHR is away", 960).await.unwrap();
+        };
+        let (_, row) = world.fetch_after(record, SyncReason::Import, give_up).await;
+        assert_eq!(row.state, state, "{record}: {:?}", row.note);
+        let note = row.note.unwrap_or_default();
+        assert_eq!(
+            note.contains("the EHR is away") && note.contains("bring the same again"),
+            brought,
+            "{note}"
+        );
+    }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use cloudevents::AttributesReader as _;
 use ohx_bus::{Bus, BusError, Depth, QueueDepth, queue};
+use ohx_domain::Instant;
 use ohx_events::{Event, Function, Priority, subscribers};
 use redis::aio::ConnectionManager;
 use redis::{ErrorKind, FromRedisValue, Pipeline, RedisError};
@@ -94,6 +95,12 @@ impl Bus for RedisBus {
         let mut script = scripts::DELAY.key(self.keys.delayed());
         script.arg(milliseconds(delay)).arg(members);
         script.invoke_async(&mut self.commands.clone()).await.map_err(unavailable)
+    }
+
+    async fn holds_since(&self) -> Result<Option<Instant>, BusError> {
+        let begun: Option<i64> =
+            self.run(redis::pipe().get(self.keys.begun())).await.map(|(begun,)| begun)?;
+        Ok(begun.and_then(|begun| Instant::from_millisecond(begun).ok()))
     }
 
     async fn ping(&self) -> Result<(), BusError> {

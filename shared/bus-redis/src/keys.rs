@@ -35,6 +35,11 @@ impl Keys {
         Function::ALL.into_iter().flat_map(|to| self.streams_of(to)).collect()
     }
 
+    /// Since when nothing was lost.
+    pub(crate) fn begun(&self) -> String {
+        format!("{}:begun", self.prefix)
+    }
+
     /// What waits for its time.
     pub(crate) fn delayed(&self) -> String {
         format!("{}:delayed", self.prefix)

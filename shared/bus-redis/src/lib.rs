@@ -10,6 +10,7 @@
 //! - `<prefix>:delayed`: a sorted set of what waits for its time, retries among it, scored by the millisecond it is
 //!   due, on the clock of the Redis server. A member is `<unique> <function>:<priority> <attempts>`, a line feed,
 //!   and the event.
+//! - `<prefix>:begun`: the millisecond at which a relay found this key missing. What was published before is not here any more.
 //!
 //! [`RedisBus`] appends. [`RedisRelay`] reads, calls the functions and acknowledges; as many relays as one likes share
 //! the work. Every step that touches more than one key is a Lua script ([`scripts`]), so that an event is always

@@ -8,7 +8,7 @@ use crate::client::Refused;
 use crate::message::MAX_BYTES;
 
 /// How often a message may be received before SQS puts it among the dead: the most that SQS allows. Our own dead
-/// letters come after a dozen attempts; this is for what our relay cannot bury for days.
+/// letters come after a dozen attempts, or 960 of what nobody could be asked for again; this is for what our relay cannot bury for days.
 const MAX_RECEIVES: u32 = 1000;
 
 /// How long messages are kept, in seconds: 14 days, the most that SQS allows.

@@ -54,9 +54,10 @@ pub trait Bus: Send + Sync {
         true
     }
 
-    /// Since when what was published is held until it is settled; `None` where it outlives the process that published it.
-    fn holds_since(&self) -> Option<Instant> {
-        None
+    /// Since when what was published is held until it is settled; `None` where nothing is known to have been lost. A bus in memory
+    /// begins with its process, Redis when it is found empty.
+    async fn holds_since(&self) -> Result<Option<Instant>, BusError> {
+        Ok(None)
     }
 
     /// Whether the broker answers.

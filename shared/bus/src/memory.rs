@@ -423,8 +423,8 @@ impl Bus for MemoryBus {
         Ok(())
     }
 
-    fn holds_since(&self) -> Option<ohx_domain::Instant> {
-        Some(self.0.begun)
+    async fn holds_since(&self) -> Result<Option<ohx_domain::Instant>, BusError> {
+        Ok(Some(self.0.begun))
     }
 
     async fn ping(&self) -> Result<(), BusError> {

@@ -75,14 +75,14 @@ pub enum Next {
 
 impl RetryPolicy {
     /// What follows from `verdict`, the outcome of the `attempt`-th attempt (from 1) with `event`. One that is the only copy of
-    /// what it carries is tried until it is taken or refused: a dead letter keeps no readings.
+    /// what it carries is tried until it is taken, refused or hopeless: a dead letter keeps no readings.
     pub fn next(&self, event: &Event, attempt: u32, verdict: Verdict) -> Next {
         match verdict {
             Verdict::Done => Next::Done,
             Verdict::Reject { reason } => Next::Bury(reason),
             Verdict::Retry { after, reason } => match self.wait(attempt, after) {
                 Some(wait) => Next::Again(wait),
-                None if is_only_copy(event) => {
+                None if is_only_copy(event) && !self.hopeless(Some(event), attempt) => {
                     // Less often after a while: SQS hands a message out a thousand times at most, and keeps it for two weeks.
                     let least = if attempt > self.handed_out { self.cap * 4 } else { self.cap };
                     Next::Again(after.unwrap_or_default().clamp(least, MAX_RETRY_AFTER.max(least)))
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_else_has_is_given_up_by_a_refusal_only() {
+    fn what_nobody_else_has_is_given_up_by_a_refusal_or_after_weeks() {
         let policy = RetryPolicy::default();
         let (plain, mut only) = (Event::default(), Event::default());
         ohx_events::envelope::set_only_copy(&mut only);
@@ -124,6 +124,8 @@ mod tests {
         let asked = Duration::from_secs(900);
         assert_eq!(policy.next(&only, 12, retry(Some(asked))), Next::Again(asked));
         assert_eq!(policy.next(&only, 97, retry(Some(asked))), Next::Again(policy.cap * 4));
+        assert_eq!(policy.next(&only, 960, retry(None)), Next::Again(policy.cap * 4));
+        assert_eq!(policy.next(&only, 961, retry(Some(asked))), Next::Bury("away".into()));
         assert_eq!(policy.next(&only, 12, Verdict::Reject { reason: "no".into() }), Next::Bury("no".into()));
         let hopeless = |event, attempt| policy.hopeless(event, attempt);
         assert!(!hopeless(Some(&plain), 96) && hopeless(Some(&plain), 97) && hopeless(None, 97));

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use ohx_bus::{Bury, BusError};
 use ohx_domain::Clock;
-use ohx_events::envelope::{link_of, request_of, shown_id, shown_type};
+use ohx_events::envelope::{is_only_copy, link_of, request_of, shown_id, shown_type};
 use ohx_events::{Event, Function};
-use ohx_store::{DeadLetter, SharedStore};
+use ohx_store::{DeadLetter, SharedStore, StoreError};
 
-/// Keeps what could not be delivered in the store: the envelope and the reason.
+/// Keeps what could not be delivered in the store: the envelope and the reason. The request of what nobody could be asked for again ends
+/// with it.
 pub struct StoreBury {
     store: SharedStore,
     clock: Arc<dyn Clock>,
@@ -45,6 +46,15 @@ impl Bury for StoreBury {
             attempts,
             "given up"
         );
-        self.store.bury(&letter).await.map_err(|e| BusError::Unavailable(e.to_string()))
+        let unavailable = |e: StoreError| BusError::Unavailable(e.to_string());
+        self.store.bury(&letter).await.map_err(unavailable)?;
+        let Some(request) = letter.request.filter(|_| is_only_copy(event)) else { return Ok(()) };
+        // Nobody holds these readings any more, and nobody could ask for them: who brought them is told. A row that is gone was
+        // pruned, or its link erased.
+        let note = format!("given up ({reason}); bring the same again");
+        match self.store.fail(request, &note, letter.at).await {
+            Ok(()) | Err(StoreError::NotFound { .. }) => Ok(()),
+            Err(error) => Err(unavailable(error)),
+        }
     }
 }

@@ -242,6 +242,28 @@ async fn an_entry_that_somebody_else_settled_is_not_doubled() {
     redis.assert_clean().await;
 }
 
+/// What was published before Redis lost everything is not on its way any more, and whoever asks is told since when that is so.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_lost_everything_is_noticed() {
+    let redis = TestRedis::new();
+    let bus = RedisBus::connect(&redis.url, &redis.prefix).unwrap();
+    assert_eq!(bus.holds_since().await.unwrap(), None);
+    let graves = Arc::new(Graves::default());
+    let working = Functions::new(|_| async { status(200) });
+    let relay = Relay::start(&redis.url, &redis.prefix, "one", relay_config(), &working, &graves).await;
+    until(async || bus.holds_since().await.unwrap().is_some()).await;
+    let first = bus.holds_since().await.unwrap();
+    bus.publish(vec![sync("held")]).await.unwrap();
+    settled(&bus).await;
+    assert_eq!(bus.holds_since().await.unwrap(), first, "it stays");
+    let mut connection = redis.connection().await;
+    let _: u64 =
+        redis::cmd("DEL").arg(format!("{}:begun", redis.prefix)).query_async(&mut connection).await.unwrap();
+    until(async || bus.holds_since().await.unwrap() > first).await;
+    relay.finish().await;
+    redis.assert_clean().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_relay_survives_the_loss_of_its_streams() {
     let redis = TestRedis::new();

@@ -8,6 +8,7 @@ use std::time::Duration;
 use axum::response::IntoResponse as _;
 use cloudevents::AttributesReader as _;
 use ohx_bus::SharedBus;
+use ohx_bus::retry::RetryPolicy;
 use ohx_events::{Event, Function, Priority, types};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -45,6 +46,7 @@ over_all!(
     retry_after_is_honoured,
     exhausted_attempts_end_as_a_dead_letter_without_payload,
     what_nobody_else_has_is_tried_until_it_is_taken,
+    what_nobody_else_has_and_nobody_takes_ends_at_last,
     what_outlasts_an_outage_of_the_dead_letters_is_delivered,
     a_refusal_is_a_dead_letter_at_once,
     a_success_with_a_body_is_a_failure,
@@ -216,6 +218,23 @@ mod promises {
         let letters = rig.graves.letters();
         assert_eq!(letters.len(), 1, "{letters:?}");
         assert_eq!((letters[0].event.id(), letters[0].reason.as_str()), ("refused", "no patient of ours"));
+        rig.finish().await;
+    }
+
+    pub(super) async fn what_nobody_else_has_and_nobody_takes_ends_at_last(options: Options) {
+        let functions = Functions::new(|_| async { problem(503, "the EHR is gone") });
+        // Ten times as often as anything else.
+        let policy = RetryPolicy { handed_out: 1, ..quick(1) };
+        let rig = Rig::start(Options { policy, ..options }, functions).await;
+        let mut event = event("brought", types::RESOURCES_MAPPED, Priority::High);
+        ohx_events::envelope::set_only_copy(&mut event);
+        rig.bus().publish(vec![event]).await.unwrap();
+        rig.idle().await;
+        let calls = rig.functions.calls_of("brought").len();
+        assert!((10..=11).contains(&calls), "{calls}");
+        let letters = rig.graves.letters();
+        assert_eq!(letters.len(), 1, "{letters:?}");
+        assert_eq!((letters[0].event.id(), letters[0].attempts), ("brought", 11));
         rig.finish().await;
     }
 
