@@ -91,7 +91,7 @@ impl Snapshot {
             let bounds = FRESHNESS.iter().map(Duration::as_secs_f64);
             to.histogram(
                 "ohx_link_freshness_seconds",
-                "Active links by how long ago something of them was last published; +Inf has those of which nothing ever was.",
+                "Active links by how long ago a request of theirs was last completed, also with nothing new; +Inf has those of which none ever was.",
                 &[("provider", one.provider.as_str())],
                 bounds.zip(one.within),
                 one.beyond,

@@ -95,7 +95,9 @@ impl Collector {
         }
         let text = self.read(began).await;
         let ended = self.clock.now();
-        let keep = self.keep.max(began.duration_until(ended).unsigned_abs() * SHARE);
+        // Should the clock be set meanwhile, it did not take longer than it may.
+        let took = began.duration_until(ended).unsigned_abs().min(LIMIT);
+        let keep = self.keep.max(took * SHARE);
         let until = ended.checked_add(keep).unwrap_or(ended);
         *kept = Some(Reading { from: began, until, text: text.clone() });
         text

@@ -119,8 +119,9 @@ impl Settings {
     /// [`SettingError`].
     pub fn url(&self, name: &'static str, expected: &'static str) -> Result<Url, SettingError> {
         let text = self.text(name).ok_or(SettingError::Missing { name, expected })?;
-        let wrong =
-            || SettingError::Wrong { name, expected: expected.to_owned(), shown: Some(text.to_owned()) };
+        // Before an @ there could be a password.
+        let shown = (!text.contains('@')).then(|| text.to_owned());
+        let wrong = || SettingError::Wrong { name, expected: expected.to_owned(), shown: shown.clone() };
         let url: Url = text.trim_end_matches('/').parse().map_err(|_| wrong())?;
         let usable = matches!(url.scheme(), "http" | "https")
             && url.has_host()
@@ -149,6 +150,12 @@ mod tests {
         let error =
             settings.url("OHX_PUBLIC_URL", "the public address, such as https://ohx.example").unwrap_err();
         assert!(error.to_string().starts_with("OHX_PUBLIC_URL is wrong: the public address"), "{error}");
+        let sink = Settings::from_pairs([("K_SINK", "https://user:hush@broker.example/?tenant=a")]);
+        let error = sink.url("K_SINK", "the broker's address").unwrap_err().to_string();
+        assert!(
+            error.starts_with("K_SINK is wrong: the broker's address") && !error.contains("hush"),
+            "{error}"
+        );
         let error = settings.secret("OHX_KEYS", "the keyring").unwrap_err();
         assert_eq!(error.to_string(), "OHX_KEYS is not set: the keyring");
     }
