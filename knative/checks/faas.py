@@ -8,12 +8,18 @@ from . import pods, whole, world
 NEEDED = {"oauth", "webhook", "api", "nightly", "fetch", "transform", "publish", "devices", "metrics", "console"}
 # The console holds what seals its sign-ins and nothing else; it calls the API.
 CONSOLE = {"ohx-console-secret"}
+# faas-cli puts the environment's REGISTRY here.
+REGISTRY = "${REGISTRY:-registry.invalid/ohx}/"
+# These look at a caller's address, which behind the gateway is in X-Forwarded-For only.
+FORWARDED = {"webhook", "api"}
 
 
 def function(name, f, known):
     image = f.get("image", "").rpartition("/")[2].partition(":")[0]
     if image != name or image not in known["functions"]:
         yield f"image {f.get('image')} is not that of {name}"
+    if not f.get("image", "").startswith(REGISTRY):
+        yield "its image is not of the registry that is named when it is deployed"
     notes = f.get("annotations") or {}
     if notes.get("com.openfaas.health.http.path") != "/livez" or notes.get("com.openfaas.ready.http.path") != "/readyz":
         yield "its probes are not asked for at /livez and /readyz"
@@ -38,6 +44,8 @@ def function(name, f, known):
             yield f"secret {secret}: there is no such setting"
     if name == "console" and (set(f.get("secrets") or []) != CONSOLE or not {"OHX_API_URL", "OHX_PUBLIC_URL"} <= set(f.get("environment") or {})):
         yield f"it needs {', '.join(CONSOLE)}, OHX_API_URL and OHX_PUBLIC_URL, and no other secret"
+    if (name in FORWARDED) != ("OHX_FORWARDED_HOPS" in (f.get("environment") or {})):
+        yield f"OHX_FORWARDED_HOPS is for {', '.join(sorted(FORWARDED))}"
     if name != "console" and "database-url" not in (f.get("secrets") or []):
         yield "no database-url"
     if (f.get("environment") or {}).get("OHX_SETTINGS_DIR") != "/var/openfaas/secrets":

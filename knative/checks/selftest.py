@@ -189,11 +189,14 @@ RULES = [
     ("an alert that comes too late", lambda d: put(rule(d, "OhxRelayAbsent"), "for", "2h")),
     ("an alert that fires on what is idle", lambda d: put(rule(d, "OhxRelayAbsent"), "expr", "sum by (namespace) (ohx_queue_lag_events) >= 0")),
     ("refreshes that only grow", lambda d: put(one(d, "PrometheusRule", "ohx")["spec"]["groups"][0]["rules"][1], "expr", "sum by (namespace, provider, outcome) (increase(ohx_token_refreshes_total[30m]))")),
+    ("late notifications that only grow", lambda d: put(rule(d, "OhxWebhookDeadlineMissed"), "expr", 'sum by (namespace) (increase(ohx_notifications_total{outcome="late"}[30m])) > 3')),
     ("an expression that is none", lambda d: put(rule(d, "OhxRelayAbsent"), "expr", "sum by (")),
     ("an alert that nothing has fire", lambda d: put(rule(d, "OhxRelayAbsent"), "alert", "OhxOther")),
 ]
 STACK = [
-    ("an image of another function", lambda s: put(s["functions"]["fetch"], "image", "registry.invalid/ohx/publish:0.1.0")),
+    ("an image of another function", lambda s: put(s["functions"]["fetch"], "image", "${REGISTRY:-registry.invalid/ohx}/publish:0.1.0")),
+    ("an image of a registry that nobody named", lambda s: put(s["functions"]["fetch"], "image", "registry.invalid/ohx/fetch:0.1.0")),
+    ("an API to which all callers are one", lambda s: s["functions"]["api"]["environment"].pop("OHX_FORWARDED_HOPS")),
     ("a function that is missing", lambda s: s["functions"].pop("transform")),
     ("webhook sleeps", lambda s: put(s["functions"]["webhook"]["labels"], "com.openfaas.scale.zero", "true")),
     ("a probe that asks elsewhere", lambda s: put(s["functions"]["fetch"]["annotations"], "com.openfaas.health.http.path", "/_/health")),

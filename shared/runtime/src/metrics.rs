@@ -96,7 +96,8 @@ pub static OUTAGES: LazyLock<IntCounterVec> = LazyLock::new(|| {
 
 /// Notifications received.
 pub static NOTIFICATIONS: LazyLock<IntCounterVec> = LazyLock::new(|| {
-    let help = "Provider notifications, by outcome (requested, merged, revoked, irrelevant, refused).";
+    let help = "Provider notifications and what gateways push, by outcome (requested, merged, revoked, irrelevant, unknown, pushed, refused; beside these \
+         early and late: answered before the event was out, or before anything was written down).";
     counter("ohx_notifications_total", help, &["provider", "outcome"])
 });
 

@@ -21,16 +21,16 @@ pub const FRESHNESS: [Duration; 8] = [
     Duration::from_secs(30 * 86_400),
 ];
 
-/// How long ago something of each active link of a provider app was last published.
+/// How long ago a request of each active link of a provider app was last completed, also with nothing new.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Freshness {
     /// The app.
     pub provider: ProviderName,
     /// Links by age: at most the bound of the same place in [`FRESHNESS`], and more than the one before it.
     pub within: [u64; FRESHNESS.len()],
-    /// Links with a greater age, or of which nothing was ever published.
+    /// Links with a greater age, or of which no request was ever completed.
     pub beyond: u64,
-    /// All ages together; links of which nothing was ever published add nothing.
+    /// All ages together; links of which no request was ever completed add nothing.
     pub sum: Duration,
 }
 
