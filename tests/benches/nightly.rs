@@ -46,7 +46,7 @@ async fn main() {
     // Smaller sizes for a first look: OHX_BENCH_LINKS=10000.
     let most = std::env::var("OHX_BENCH_LINKS").ok().and_then(|text| text.parse().ok()).unwrap_or(i64::MAX);
     println!(
-        "A Withings app with its five usual records; every link covered until yesterday, and due for a look at push"
+        "A Withings app with its usual records; every link covered until yesterday, and due for a look at push"
     );
     println!(
         "{:>9} {:>9} {:>9} {:>8} {:>10} {:>10} {:>9} {:>9}",
@@ -105,7 +105,12 @@ async fn run(size: i64) {
     let rows: i64 =
         sqlx::query_scalar("SELECT COUNT(*) FROM requests").fetch_one(&mut connection).await.unwrap();
     let events = bus.0.load(Ordering::Relaxed);
-    assert_eq!(rows, size * records.len() as i64, "each record of each link is asked for once");
+    let asked: i64 = sqlx::query_scalar("SELECT COUNT(DISTINCT (link, record)) FROM requests")
+        .fetch_one(&mut connection)
+        .await
+        .unwrap();
+    assert_eq!(asked, size * records.len() as i64, "each record of each link is asked for");
+    assert_eq!(rows % size, 0, "and of each as often");
     assert_eq!(events, (rows + size) as u64, "and told, and each link's subscriptions are looked at");
     println!(
         "{size:>9} {rows:>9} {events:>9} {took:>8.1} {:>10.0} {:>10.0} {idle:>9.1} {peak:>9.1}",
@@ -145,8 +150,8 @@ async fn fill(url: &str, size: i64, records: &[String]) {
         .await
         .unwrap();
     let coverage = format!(
-        "INSERT INTO coverage (link, record, published, cursor)
-         SELECT {ids}, record, $3, $4 FROM generate_series(1, $1) AS n, UNNEST($2::text[]) AS record"
+        "INSERT INTO coverage (link, record, published, cursor, reread)
+         SELECT {ids}, record, $3, $4, $4 FROM generate_series(1, $1) AS n, UNNEST($2::text[]) AS record"
     );
     sqlx::query(sqlx::AssertSqlSafe(coverage))
         .bind(size)

@@ -3,7 +3,7 @@
 #![allow(clippy::print_stdout, clippy::unwrap_used, clippy::panic, clippy::disallowed_methods, missing_docs)]
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -220,7 +220,7 @@ impl Drop for Function {
 
 impl Function {
     fn start(database: &str, folder: &Path) -> Self {
-        let binary = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/release/ohx-publish");
+        let binary = ohx_tests::binaries::optimised("ohx-publish");
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let child = Command::new(&binary)
             .env_clear()

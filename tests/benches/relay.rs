@@ -2,7 +2,6 @@
 //! SQS, beside what the broker gives a bare client, and what the function takes from one, in the same run.
 #![allow(clippy::print_stdout, clippy::unwrap_used, clippy::panic, clippy::disallowed_methods, missing_docs)]
 
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -279,11 +278,7 @@ struct Relay(Child);
 
 impl Relay {
     fn start(n: usize, function: &str, settings: &[(&str, String)]) -> Self {
-        // target/release/deps/<this bench>
-        let folder: PathBuf = std::env::current_exe().unwrap().ancestors().nth(2).unwrap().into();
-        let binary = folder.join("ohx-relay");
-        assert!(binary.exists(), "{} is not built; run: make release", binary.display());
-        let mut command = Command::new(binary);
+        let mut command = Command::new(ohx_tests::binaries::optimised("ohx-relay"));
         command.env_clear().envs(settings.iter().map(|(name, value)| (name, value)));
         for name in ["NIGHTLY", "FETCH", "TRANSFORM", "PUBLISH", "DEVICES"] {
             command.env(format!("OHX_{name}_URL"), function);

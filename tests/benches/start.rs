@@ -23,16 +23,13 @@ const FUNCTIONS: [&str; 11] = [
 ];
 
 fn main() {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/release");
     println!(
         "{STARTS} starts each; start to first answered request in ms, idle memory in MiB, binary in MiB"
     );
     println!("{:<10} {:>7} {:>7} {:>8} {:>8}", "function", "p50", "p95", "memory", "binary");
     for function in FUNCTIONS {
-        let binary = folder.join(format!("ohx-{function}"));
-        let Ok(file) = std::fs::metadata(&binary) else {
-            panic!("{} is not built; run: make release", binary.display());
-        };
+        let binary = ohx_tests::binaries::optimised(&format!("ohx-{function}"));
+        let file = std::fs::metadata(&binary).unwrap();
         let mut times = Vec::new();
         let mut memory = 0;
         for _ in 0..STARTS {

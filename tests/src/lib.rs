@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods)]
 
 pub mod balance;
+pub mod binaries;
 pub mod broker;
 pub mod collector;
 pub mod copies;
