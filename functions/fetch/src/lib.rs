@@ -100,8 +100,8 @@ async fn fetch(links: &Links, event: &Event) -> Result<(), EventFailure> {
     result
 }
 
-/// Whether all that was brought is in the hands of the bus: it is tried there until it is taken or refused, which may take as long
-/// as the EHR is away.
+/// Whether all that was brought is in the hands of the bus: it is tried there until it is taken, refused or given up, which may take as
+/// long as the EHR is away, and what is given up ends its row (`ohx_runtime::bury`).
 async fn is_on_its_way(links: &Links, request: &Request) -> Result<bool, EventFailure> {
     let Parts { bus, clock, .. } = links.parts();
     let lost = clock.now().checked_sub(HELD).unwrap_or(Instant::UNIX_EPOCH);

@@ -262,7 +262,7 @@ impl Plan {
                 // The provider cannot say what changed: what may have come late is read again, counted from the last night
                 // that did so, because nights may have been missed.
                 (None, None) => {
-                    let last = known.and_then(|known| known.reread).or(connected).unwrap_or(now).min(now);
+                    let last = last.or(connected).unwrap_or(now).min(now);
                     covered
                         .remove(Interval { start: last - spec.overlap, end: now + Duration::from_secs(1) });
                 }

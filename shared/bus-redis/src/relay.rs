@@ -312,7 +312,7 @@ impl Inner {
                 tidy_up = Instant::now() + FORGET_AFTER;
             }
             let mut script = scripts::RIPEN.key(self.keys.delayed());
-            script.arg(self.keys.prefix()).arg(RIPE_AT_ONCE);
+            script.key(self.keys.begun()).arg(self.keys.prefix()).arg(RIPE_AT_ONCE);
             let moved = script.invoke_async::<(usize, i64, u64)>(&mut self.commands.clone()).await;
             let (moved, next, unreadable) = match moved.map_err(unavailable) {
                 Ok(moved) => moved,

@@ -109,13 +109,13 @@ script!(
 );
 
 script!(
-    /// Moves what is due into its stream. KEYS: delayed set. ARGV: prefix, how many at most. Returns how many were
-    /// moved, milliseconds until the next is due (-1: none), how many were unreadable and thrown away. Every relay comes by here each
-    /// moment: it is also where a Redis that has lost everything is noticed.
+    /// Moves what is due into its stream. KEYS: delayed set, since when nothing was lost. ARGV: prefix, how many at most.
+    /// Returns how many were moved, milliseconds until the next is due (-1: none), how many were unreadable and thrown
+    /// away. Every relay comes by here each moment: it is also where a Redis that has lost everything is noticed.
     RIPEN = r"
         local time = redis.call('TIME')
         local now = time[1] * 1000 + math.floor(time[2] / 1000)
-        redis.pcall('SET', ARGV[1] .. ':begun', now, 'NX')
+        redis.pcall('SET', KEYS[2], now, 'NX')
         local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, ARGV[2])
         local unreadable = 0
         for _, member in ipairs(due) do
